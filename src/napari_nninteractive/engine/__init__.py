@@ -1,0 +1,1 @@
+"""From prompts to masks: the model, AutoZoom, refinement and the session."""

@@ -1,0 +1,1 @@
+"""Interaction-budget protocols and their reports."""

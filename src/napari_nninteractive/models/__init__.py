@@ -1,0 +1,1 @@
+"""The built-in model: weights shipped as package data."""

@@ -1,0 +1,1 @@
+"""The napari widget; nothing imports it."""
