@@ -1,0 +1,86 @@
+"""Interactive 3D segmentation: prompts in, whole objects out.
+
+Importing the package loads neither torch nor Qt; each name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Box": "core.box",
+    "BoxPrompt": "core.prompts",
+    "InitialMask": "core.prompts",
+    "Lasso": "core.prompts",
+    "MaskEdit": "core.prompts",
+    "Point": "core.prompts",
+    "Scribble": "core.prompts",
+    "Cancelled": "errors",
+    "ImageError": "errors",
+    "ModelError": "errors",
+    "NNInteractiveError": "errors",
+    "PromptError": "errors",
+    "SessionError": "errors",
+    "CancelToken": "engine.session",
+    "EngineConfig": "engine.config",
+    "InferenceSession": "engine.session",
+    "Model": "engine.model",
+    "Prediction": "engine.session",
+    "Progress": "engine.session",
+    "estimate": "engine.estimate",
+    "load_model": "engine.model",
+}
+
+__all__ = [
+    "Box",
+    "BoxPrompt",
+    "CancelToken",
+    "Cancelled",
+    "EngineConfig",
+    "ImageError",
+    "InferenceSession",
+    "InitialMask",
+    "Lasso",
+    "MaskEdit",
+    "Model",
+    "ModelError",
+    "NNInteractiveError",
+    "Point",
+    "Prediction",
+    "Progress",
+    "PromptError",
+    "Scribble",
+    "SessionError",
+    "__version__",
+    "estimate",
+    "load_model",
+]
+
+if TYPE_CHECKING:
+    from napari_nninteractive.core.box import Box
+    from napari_nninteractive.core.prompts import BoxPrompt, InitialMask, Lasso, MaskEdit, Point, Scribble
+    from napari_nninteractive.engine.config import EngineConfig
+    from napari_nninteractive.engine.estimate import estimate
+    from napari_nninteractive.engine.model import Model, load_model
+    from napari_nninteractive.engine.session import CancelToken, InferenceSession, Prediction, Progress
+    from napari_nninteractive.errors import (
+        Cancelled,
+        ImageError,
+        ModelError,
+        NNInteractiveError,
+        PromptError,
+        SessionError,
+    )
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

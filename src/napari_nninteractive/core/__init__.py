@@ -1,0 +1,1 @@
+"""What a prompt, a box and a volume are: numpy, scipy and scikit-image only."""
