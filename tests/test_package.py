@@ -1,0 +1,100 @@
+"""The package as it is installed: metadata, manifest, entry points, and what an import drags in."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.resources
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import napari_nninteractive
+
+ROOT = Path(__file__).resolve().parent.parent
+NAME = "napari-nninteractive"
+QT = ("qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "napari", "vispy", "magicgui")
+# Each of these clashes with OpenGL drivers or costs seconds. The engine has to do without, also where they are installed.
+UNWANTED = ("triton", "torchvision", "nnunetv2.training.nnUNetTrainer", *QT)
+DECOYS = ("triton", "torchvision")
+
+
+def loaded_after(code: str, unwanted: tuple[str, ...], decoys: Path) -> list[str]:
+    """Run `code` in a new interpreter; return which of the unwanted modules, or modules inside them, it loaded.
+
+    Empty packages in `decoys` stand in front of the installed ones: importing one of those succeeds whether or not this
+    machine has it, so that an attempt cannot go unnoticed.
+    """
+    for name in DECOYS:
+        package = decoys / name
+        package.mkdir()
+        (package / "__init__.py").write_text("")
+    report = "import json, sys; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{report}"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(decoys)},
+    )
+    assert run.returncode == 0, run.stderr
+    modules = json.loads(run.stdout.splitlines()[-1])
+    return [m for m in modules if any(m == u or m.startswith(f"{u}.") for u in unwanted)]
+
+
+@pytest.mark.parametrize("module", ["triton", "torchvision", "qtpy", "napari.components"])
+def test_the_probe_sees_an_import(module: str, tmp_path: Path) -> None:
+    assert module in loaded_after(f"import {module}", UNWANTED, tmp_path)
+
+
+@pytest.mark.parametrize("module", ["", ".errors", ".core.prompts", ".core.volume", ".core.rasterize"])
+def test_import_loads_neither_torch_nor_qt(module: str, tmp_path: Path) -> None:
+    unwanted = ("torch", "nnunetv2", *UNWANTED)
+    assert loaded_after(f"import napari_nninteractive{module}", unwanted, tmp_path) == []
+
+
+def test_engine_import_loads_nothing_that_clashes_with_opengl(tmp_path: Path) -> None:
+    assert loaded_after("import napari_nninteractive.engine.session", UNWANTED, tmp_path) == []
+
+
+def test_version_is_that_of_the_distribution() -> None:
+    assert napari_nninteractive.__version__ == importlib.metadata.version(NAME)
+
+
+def test_public_names_resolve() -> None:
+    assert napari_nninteractive.__all__
+    for name in napari_nninteractive.__all__:
+        assert getattr(napari_nninteractive, name) is not None
+    assert set(napari_nninteractive.__all__) <= set(dir(napari_nninteractive))
+
+
+def test_top_level_manifest_is_the_one_in_the_package() -> None:
+    packaged = importlib.resources.files("napari_nninteractive") / "napari.yaml"
+    top = ROOT / "napari.yaml"
+    text = top.read_text(encoding="utf-8")
+    if not top.is_symlink():  # git without symbolic links writes the target's path into a plain file
+        text = (ROOT / text.strip()).read_text(encoding="utf-8")
+    assert text == packaged.read_text(encoding="utf-8")
+
+
+def test_napari_finds_the_manifest() -> None:
+    from npe2 import PluginManifest
+
+    manifest = PluginManifest.from_distribution(NAME)
+    assert manifest.name == NAME
+    assert manifest.package_version == napari_nninteractive.__version__
+
+
+@pytest.mark.parametrize("group", ["console_scripts", "napari.manifest"])
+def test_entry_point_is_declared(group: str) -> None:
+    (entry,) = importlib.metadata.entry_points(group=group, name=NAME)
+    assert entry.module.split(".")[0] == "napari_nninteractive"
+
+
+def test_console_script_loads() -> None:
+    (entry,) = importlib.metadata.entry_points(group="console_scripts", name=NAME)
+    assert callable(entry.load())
