@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-# triton brings an LLVM of its own and crashes the process when it is first imported after an OpenGL canvas was made
-# (software rendering, CUDA builds of torch). So it comes first, where it is installed.
+# triton (it comes with CUDA builds of torch) crashes the process when it is first imported after an
+# OpenGL canvas was made under a software renderer. So it comes first, where it is installed.
 if importlib.util.find_spec("triton"):
     with contextlib.suppress(ImportError):
         import triton  # noqa: F401
@@ -31,8 +31,8 @@ def shared_dir() -> Path:
 def _keep_gl_programs(request: pytest.FixtureRequest) -> None:
     """Let no OpenGL program be deleted in tests that open a viewer.
 
-    Under Mesa's software renderer, drawing after the program of a removed layer was deleted crashes the process. The
-    patch leaks small programs and stays in force, since layers are collected long after their test.
+    Under Mesa's software renderer, drawing after the program of a removed layer was deleted crashes
+    the process. The patch leaks small programs, and stays: layers are collected after their test.
     """
     if any(name.startswith("make_napari_viewer") for name in request.fixturenames):
         glir = pytest.importorskip("vispy.gloo.glir")

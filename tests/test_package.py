@@ -17,16 +17,16 @@ import napari_nninteractive
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "napari-nninteractive"
 QT = ("qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "napari", "vispy", "magicgui")
-# Each of these clashes with OpenGL drivers or costs seconds. The engine has to do without, also where they are installed.
+# Imported beside an open viewer, triton can crash the process, and the other two import it.
 UNWANTED = ("triton", "torchvision", "nnunetv2.training.nnUNetTrainer", *QT)
 DECOYS = ("triton", "torchvision")
 
 
 def loaded_after(code: str, unwanted: tuple[str, ...], decoys: Path) -> list[str]:
-    """Run `code` in a new interpreter; return which of the unwanted modules, or modules inside them, it loaded.
+    """Run `code` in a new interpreter; return the unwanted modules, and modules in them, it loaded.
 
-    Empty packages in `decoys` stand in front of the installed ones: importing one of those succeeds whether or not this
-    machine has it, so that an attempt cannot go unnoticed.
+    Empty packages in `decoys` stand in front of the installed ones: importing one of those succeeds
+    whether or not this machine has it, so that an attempt cannot go unnoticed.
     """
     for name in DECOYS:
         package = decoys / name
@@ -39,7 +39,7 @@ def loaded_after(code: str, unwanted: tuple[str, ...], decoys: Path) -> list[str
         text=True,
         timeout=300,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(decoys)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(decoys), *sys.path])},
     )
     assert run.returncode == 0, run.stderr
     modules = json.loads(run.stdout.splitlines()[-1])
@@ -51,7 +51,9 @@ def test_the_probe_sees_an_import(module: str, tmp_path: Path) -> None:
     assert module in loaded_after(f"import {module}", UNWANTED, tmp_path)
 
 
-@pytest.mark.parametrize("module", ["", ".errors", ".core.prompts", ".core.volume", ".core.rasterize"])
+@pytest.mark.parametrize(
+    "module", ["", ".errors", ".core.prompts", ".core.volume", ".core.rasterize"]
+)
 def test_import_loads_neither_torch_nor_qt(module: str, tmp_path: Path) -> None:
     unwanted = ("torch", "nnunetv2", *UNWANTED)
     assert loaded_after(f"import napari_nninteractive{module}", unwanted, tmp_path) == []
@@ -76,7 +78,9 @@ def test_top_level_manifest_is_the_one_in_the_package() -> None:
     packaged = importlib.resources.files("napari_nninteractive") / "napari.yaml"
     top = ROOT / "napari.yaml"
     text = top.read_text(encoding="utf-8")
-    if not top.is_symlink():  # git without symbolic links writes the target's path into a plain file
+    if (
+        not top.is_symlink()
+    ):  # git without symbolic links writes the target's path into a plain file
         text = (ROOT / text.strip()).read_text(encoding="utf-8")
     assert text == packaged.read_text(encoding="utf-8")
 
