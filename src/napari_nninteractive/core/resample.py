@@ -17,10 +17,13 @@ __all__ = ["apply", "area_bins", "area_matrix", "linear_matrix", "linear_taps", 
 Matrix = NDArray[np.float32]
 
 
+@lru_cache(maxsize=64)
 def area_bins(n_in: int, n_out: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First and one-past-last input voxel that each output voxel averages (int64, n_out each)."""
     i = np.arange(n_out, dtype=np.int64)
-    return i * n_in // n_out, -(-(i + 1) * n_in // n_out)
+    start, stop = i * n_in // n_out, -(-(i + 1) * n_in // n_out)
+    start.flags.writeable = stop.flags.writeable = False
+    return start, stop
 
 
 @lru_cache(maxsize=64)
@@ -56,7 +59,10 @@ def linear_matrix(n_in: int, n_out: int) -> Matrix:
 
 def nearest_indices(n_in: int, n_out: int) -> NDArray[np.int64]:
     """Input voxel that each output voxel takes (int64, n_out; ``mode="nearest"``)."""
-    return np.minimum(np.floor(np.arange(n_out) * (n_in / n_out)).astype(np.int64), n_in - 1)
+    # In single precision, as torch does it: from 112 to 192 some voxels differ from the exact quotient.
+    position = np.arange(n_out, dtype=np.float32) * (np.float32(n_in) / np.float32(n_out))
+    nearest: NDArray[np.int64] = np.minimum(position.astype(np.int64), n_in - 1)
+    return nearest
 
 
 def apply(block: NDArray[np.float32], matrices: Sequence[Matrix]) -> NDArray[np.float32]:
@@ -78,4 +84,5 @@ def apply(block: NDArray[np.float32], matrices: Sequence[Matrix]) -> NDArray[np.
     out = np.matmul(block, along_x.T)
     out = np.matmul(along_y, out)
     flat = along_z @ out.reshape(out.shape[0], -1)
-    return flat.reshape(along_z.shape[0], out.shape[1], out.shape[2])
+    resampled: NDArray[np.float32] = flat.reshape(along_z.shape[0], out.shape[1], out.shape[2])
+    return resampled
