@@ -51,7 +51,7 @@ environment() {
     local venv=$1 extras=$2 python stamp quiet=--quiet
     bin=$venv/bin
     python=$(find_python) || exit 1
-    if [[ ! -x $bin/python ]]; then
+    if [[ ! -x $bin/pip ]]; then
         "$python" -c 'import ensurepip' 2>/dev/null || system_packages "$(basename "$(readlink -f "$python")")-venv"
         "$python" -m venv --clear "$venv" || fail "$python cannot make a virtual environment; see above"
     elif [[ "$("$bin/python" --version)" != "$("$python" --version)" ]]; then
