@@ -39,7 +39,7 @@ def _voxel(values: Sequence[float], what: str) -> Index3:
     """Three coordinates rounded half to even."""
     try:
         numbers = [float(v) for v in values]
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise PromptError(f"{what} must be three numbers (z, y, x), not {values!r}.") from error
     if len(numbers) != 3:
         raise PromptError(
@@ -57,9 +57,16 @@ def _flag(value: object, what: str) -> bool:
     return bool(value)
 
 
+def _array(mask: ArrayLike, what: str) -> NDArray[Any]:
+    try:
+        return np.asarray(mask)
+    except ValueError as error:  # lists of unequal length
+        raise PromptError(f"{what} is not an array: {error}.") from error
+
+
 def _painted(mask: ArrayLike, what: str) -> NDArray[np.bool_]:
     """Non-zero voxels of a real 3D array, as a boolean array."""
-    array = np.asarray(mask)
+    array = _array(mask, what)
     if array.ndim != 3:
         raise PromptError(
             f"{what} must have three axes (z, y, x), not shape {array.shape}; add an axis for a single slice, "
@@ -144,7 +151,10 @@ class BoxPrompt:
     positive: bool = True
 
     def __post_init__(self) -> None:
-        start, stop = _voxel(self.start, "The start of a box"), _voxel(self.stop, "The stop of a box")
+        start, stop = (
+            _voxel(self.start, "The start of a box"),
+            _voxel(self.stop, "The stop of a box"),
+        )
         if any(b <= a for a, b in zip(start, stop, strict=True)):
             raise PromptError(
                 f"The box from {start} to {stop} is empty: every stop must be greater than its start "
@@ -166,7 +176,7 @@ class BoxPrompt:
 
 
 class _Drawn:
-    """What scribbles, lassos and edits share: a painted mask at an origin, cropped and read-only, compared by content."""
+    """What scribbles, lassos, masks and edits share: painted voxels, cropped, read-only, compared by content."""
 
     __slots__ = ()
     mask: NDArray[np.bool_]
@@ -185,7 +195,11 @@ class _Drawn:
         return Box.of_shape(self.mask.shape).shift(self.origin)
 
     def _key(self) -> tuple[object, ...]:
-        sign = getattr(self, "positive", None), getattr(self, "value", None), getattr(self, "shape", None)
+        sign = (
+            getattr(self, "positive", None),
+            getattr(self, "value", None),
+            getattr(self, "shape", None),
+        )
         return type(self), self.origin, self.mask.shape, sign, np.packbits(self.mask).tobytes()
 
     def __eq__(self, other: object) -> bool:
@@ -289,10 +303,10 @@ class InitialMask(_Drawn):
     shape: Index3 | None = None
 
     def __post_init__(self) -> None:
-        array = np.asarray(self.mask)
-        if array.ndim == 3 and array.dtype.kind in "iu":
-            low = int(array.min(initial=0)) or int(array.max(initial=0))
-            if np.any((array != 0) & (array != low)):
+        array = _array(self.mask, "An initial mask")
+        if array.ndim == 3 and array.dtype.kind in "iuf":
+            low = array.min(initial=0) or array.max(initial=0)
+            if np.isfinite(low) and np.any((array != 0) & (array != low)):
                 raise PromptError(
                     "An initial mask must hold one object, but several labels are in it; choose one, "
                     f"for example labels == {low}."
@@ -300,7 +314,9 @@ class InitialMask(_Drawn):
         shape = array.shape if self.shape is None else tuple(int(n) for n in self.shape)
         self._settle("An initial mask")
         if len(shape) != 3 or not Box.of_shape(shape).contains(self.bounds):
-            raise PromptError(f"An initial mask of shape {shape} cannot hold voxels at {self.bounds}.")
+            raise PromptError(
+                f"An initial mask of shape {shape} cannot hold voxels at {self.bounds}."
+            )
         object.__setattr__(self, "shape", shape)
 
     @property
@@ -365,12 +381,12 @@ def _mask_from_json(record: dict[str, Any]) -> NDArray[np.bool_]:
     size = math.prod(shape)
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"mask shape {shape}")
-    # The limit keeps a small hostile file from unpacking into all memory.
+    # The limit keeps a damaged or hostile record from unpacking into more than the shape that it declares.
     need = (size + 7) // 8
     raw = zlib.decompressobj().decompress(base64.b64decode(record["bits"], validate=True), need + 1)
     if len(raw) != need:
         raise ValueError(f"{len(raw)} bytes of mask where {need} are needed")
-    return np.unpackbits(np.frombuffer(raw, np.uint8), count=size).reshape(shape).astype(bool)
+    return np.unpackbits(np.frombuffer(raw, np.uint8), count=size).reshape(shape).view(bool)
 
 
 def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
@@ -391,7 +407,11 @@ def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
         case Point():
             record |= {"position": list(prompt.position), "positive": prompt.positive}
         case BoxPrompt():
-            record |= {"start": list(prompt.start), "stop": list(prompt.stop), "positive": prompt.positive}
+            record |= {
+                "start": list(prompt.start),
+                "stop": list(prompt.stop),
+                "positive": prompt.positive,
+            }
         case _:
             record |= {"mask": _mask_to_json(prompt.mask), "origin": list(prompt.origin)}
             if isinstance(prompt, InitialMask):
@@ -424,14 +444,16 @@ def prompt_from_json(record: object) -> Prompt:
     PromptError
         If the record is not one of a prompt.
     """
-    if not isinstance(record, dict) or record.get("type") not in _TYPES:
-        raise PromptError(f"Not the record of a prompt: its type must be one of {', '.join(_TYPES)}.")
+    if not isinstance(record, dict) or str(record.get("type")) not in _TYPES:
+        raise PromptError(
+            f"Not the record of a prompt: its type must be one of {', '.join(_TYPES)}."
+        )
     fields = {k: v for k, v in record.items() if k != "type"}
     try:
         if "mask" in fields:
             fields["mask"] = _mask_from_json(fields["mask"])
         return _TYPES[record["type"]](**fields)
-    except (KeyError, TypeError, ValueError, zlib.error) as error:
+    except (KeyError, OverflowError, TypeError, ValueError, zlib.error) as error:
         if isinstance(error, PromptError):
             raise
         raise PromptError(f"The record of a {record['type']} is damaged: {error}.") from error

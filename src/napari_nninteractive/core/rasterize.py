@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +20,19 @@ from scipy import ndimage
 
 from napari_nninteractive.core import resample
 from napari_nninteractive.core.box import Box, Index3
-from napari_nninteractive.core.prompts import BoxPrompt, InitialMask, Kind, MaskEdit, Point, Prompt
+from napari_nninteractive.core.prompts import BoxPrompt, InitialMask, MaskEdit, Point, Prompt
+from napari_nninteractive.core.view import View
 
-__all__ = ["Painted", "PromptEncoding", "dilation_side", "paint", "rasterize", "to_array", "weights"]
-
-_CANVAS_VOXELS = 1 << 23  # full-resolution voxels held at once while a large prompt is averaged: 32 MiB of float32
+__all__ = [
+    "Painted",
+    "PromptEncoding",
+    "dilation_side",
+    "paint",
+    "rasterize",
+    "support",
+    "to_array",
+    "weights",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,13 @@ class PromptEncoding:
     decay: float = 0.98
     channels: MappingProxyType[str, tuple[int, int]] = field(
         default_factory=lambda: MappingProxyType(
-            {"bbox2d": (1, 2), "bbox3d": (1, 2), "lasso": (1, 2), "point": (3, 4), "scribble": (5, 6)}
+            {
+                "bbox2d": (1, 2),
+                "bbox3d": (1, 2),
+                "lasso": (1, 2),
+                "point": (3, 4),
+                "scribble": (5, 6),
+            }
         )
     )
     n_channels: int = 7
@@ -80,6 +93,15 @@ class Painted:
     channel: int
     box: Box
     values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A prompt as one patch sees it: its weight, and the part of its support that is visible."""
+
+    prompt: Prompt
+    weight: float
+    visible: Box
 
 
 def weights(prompts: Sequence[Prompt], decay: float) -> tuple[float, ...]:
@@ -142,95 +164,46 @@ def paint(prompt: Prompt, box: Box, point_radius: int) -> NDArray[np.float32]:
             raise TypeError(f"A {prompt.kind} has no channel of its own.")
         case _:
             return prompt.mask[inside].astype(np.float32)
-    assert_never(prompt)
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """A region of the image and the patch it is seen through."""
-
-    region: Box
-    patch: Index3
-    visible: Box  # region inside the image: prompts are clipped to the image
-    halo: int  # voxels by which a channel grows before it is averaged
-
-    @property
-    def is_full_resolution(self) -> bool:
-        return self.region.shape == self.patch
-
-    def outputs(self, box: Box) -> Box:
-        """Voxels of the patch whose average some voxel of `box` enters."""
-        grown = box.pad(self.halo).intersect(self.region).relative_to(self.region)
-        if grown.is_empty or self.is_full_resolution:
-            return grown
-        start, stop = [], []
-        for a, b, n_in, n_out in zip(grown.start, grown.stop, self.region.shape, self.patch, strict=True):
-            first, last = resample.area_bins(n_in, n_out)
-            start.append(int(np.searchsorted(last, a, side="right")))
-            stop.append(int(np.searchsorted(first, b, side="left")))
-        return Box(tuple(start), tuple(stop))  # type: ignore[arg-type]
-
-    def inputs(self, box: Box) -> Box:
-        """Voxels of the image that the voxels `box` of the patch average over."""
-        if self.is_full_resolution:
-            return box.shift(self.region.start)
-        start, stop = [], []
-        for a, b, n_in, n_out in zip(box.start, box.stop, self.region.shape, self.patch, strict=True):
-            first, last = resample.area_bins(n_in, n_out)
-            start.append(int(first[a]))
-            stop.append(int(last[b - 1]))
-        return Box(tuple(start), tuple(stop)).shift(self.region.start)  # type: ignore[arg-type]
 
 
 def _groups(boxes: list[Box]) -> list[tuple[Box, list[int]]]:
     """Boxes joined while they overlap: disjoint boxes, each with the indices of those in it."""
-    groups: list[tuple[Box, list[int]]] = []
+    start, stop = np.array([b.start for b in boxes]), np.array([b.stop for b in boxes])
+    groups: dict[int, tuple[Box, list[int]]] = {}
     for i, box in enumerate(boxes):
-        members, merged = [i], True
-        while merged:
-            merged = False
-            for other in groups:
-                if not other[0].intersect(box).is_empty:
-                    groups.remove(other)
-                    box, members, merged = box.union(other[0]), members + other[1], True
-                    break
-        groups.append((box, members))
-    return groups
+        members = [i]
+        while True:
+            overlap = (start[:i] < box.stop) & (stop[:i] > box.start)
+            hits = np.flatnonzero(overlap.all(axis=1)).tolist()
+            if not hits:
+                break
+            stop[hits] = np.iinfo(stop.dtype).min  # joined: overlaps nothing any more
+            for other, theirs in map(groups.pop, hits):
+                box, members = box.union(other), members + theirs
+        start[i], stop[i] = box.start, box.stop
+        groups[i] = box, members
+    return list(groups.values())
 
 
 def _draw(
-    box: Box, view: _View, drawn: Sequence[tuple[Prompt, float]], radius: int
+    box: Box, view: View, halo: int, drawn: Sequence[_Drawn], radius: int
 ) -> NDArray[np.float32]:
     """Channel values in the part `box` of the patch."""
     inputs = view.inputs(box)
-    canvas_box = inputs.pad(view.halo).intersect(view.region)
+    canvas_box = inputs.pad(halo).intersect(view.region)
     canvas = np.zeros(canvas_box.shape, np.float32)
-    for prompt, weight in drawn:
-        part = support(prompt, radius).intersect(view.visible).intersect(canvas_box)
+    for entry in drawn:
+        part = entry.visible.intersect(canvas_box)
         if not part.is_empty:
             target = canvas[part.relative_to(canvas_box).slices]
-            np.maximum(target, np.float32(weight) * paint(prompt, part, radius), out=target)
+            values = np.float32(entry.weight) * paint(entry.prompt, part, radius)
+            np.maximum(target, values, out=target)
+    if halo:
+        canvas = ndimage.maximum_filter(canvas, 2 * halo + 1, mode="constant")
+    canvas = canvas[inputs.relative_to(canvas_box).slices]
     if view.is_full_resolution:
         return canvas
-    if view.halo:
-        canvas = ndimage.maximum_filter(canvas, 2 * view.halo + 1, mode="constant")
-    canvas = canvas[inputs.relative_to(canvas_box).slices]
-    matrices = []
-    for axis, n_out in enumerate(view.patch):
-        a, b = inputs.start[axis] - view.region.start[axis], inputs.stop[axis] - view.region.start[axis]
-        full = resample.area_matrix(view.region.shape[axis], n_out)
-        matrices.append(full[box.start[axis] : box.stop[axis], a:b])
-    return resample.apply(canvas, matrices)
-
-
-def _slabs(box: Box, view: _View) -> list[Box]:
-    """Parts of an output box, along z, whose full-resolution canvas stays small."""
-    rows, voxels = box.shape[0], view.inputs(box).size
-    n = min(rows, max(1, math.ceil(voxels / _CANVAS_VOXELS)))
-    cuts = [box.start[0] + rows * i // n for i in range(n + 1)]
-    return [
-        Box((a, *box.start[1:]), (b, *box.stop[1:])) for a, b in zip(cuts[:-1], cuts[1:], strict=True)
-    ]
+    return resample.apply(canvas, view.area_matrices(box))
 
 
 def rasterize(
@@ -263,24 +236,23 @@ def rasterize(
     list of Painted
         Disjoint parts per channel; everything else is 0. Memory grows with the prompts, not with the image.
     """
-    image = Box.of_shape(image_shape)
-    by_channel: dict[int, list[tuple[Prompt, float]]] = {}
+    visible = region.clip(image_shape)
+    view = View(region, patch)
+    by_channel: dict[int, list[_Drawn]] = {}
     for prompt, weight in zip(prompts, weights(prompts, encoding.decay), strict=True):
         channel = encoding.channel(prompt)
-        seen = support(prompt, encoding.point_radius).intersect(image).intersect(region)
-        if channel is not None and not seen.is_empty:
-            by_channel.setdefault(channel, []).append((prompt, weight))
+        if channel is not None:
+            seen = support(prompt, encoding.point_radius).intersect(visible)
+            if not seen.is_empty:
+                by_channel.setdefault(channel, []).append(_Drawn(prompt, weight, seen))
     out = []
     for channel, drawn in sorted(by_channel.items()):
         halo = dilation_side(zoom) // 2 if encoding.is_dilated(channel) else 0
-        view = _View(region, patch, region.intersect(image), halo)
-        outputs = [
-            view.outputs(support(p, encoding.point_radius).intersect(view.visible)) for p, _ in drawn
-        ]
-        for box, members in _groups(outputs):
-            chosen = [drawn[i] for i in sorted(members)]
-            for slab in _slabs(box, view):
-                out.append(Painted(channel, slab, _draw(slab, view, chosen, encoding.point_radius)))
+        for box, members in _groups([view.outputs(entry.visible, halo) for entry in drawn]):
+            chosen = [drawn[i] for i in members]
+            for slab in view.slabs(box):
+                values = _draw(slab, view, halo, chosen, encoding.point_radius)
+                out.append(Painted(channel, slab, values))
     return out
 
 

@@ -27,9 +27,13 @@ class ArrayLike3D(Protocol):
     """What an image must offer: a shape, a dtype and slicing that gives something numpy understands."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along each axis."""
+
     @property
-    def dtype(self) -> Any: ...
+    def dtype(self) -> Any:
+        """What `numpy.dtype` understands."""
+
     def __getitem__(self, key: Any) -> Any: ...
 
 
@@ -82,12 +86,11 @@ class Volume:
         if isinstance(data, list | tuple) and data and isinstance(data[0], ArrayLike3D):
             data = data[0]
         array = data if isinstance(data, ArrayLike3D) else _as_array(data)
-        shape = tuple(int(n) for n in array.shape)
+        shape, dtype = _shape_and_dtype(array)
         if len(shape) not in (2, 3):
             raise ImageError(_axes_message(shape))
         if min(shape) < 1:
             raise ImageError(f"The image has no voxels: its shape is {shape}.")
-        dtype = np.dtype(array.dtype)
         if dtype.kind not in "biuf":
             raise ImageError(f"The image must hold real numbers, not {dtype}; convert it first.")
         z, y, x = shape if len(shape) == 3 else (1, *shape)
@@ -131,10 +134,8 @@ class Volume:
         """Hash of shape, dtype and voxels, the same for every memory layout and byte order."""
         little = self.dtype.newbyteorder("<")
         digest = hashlib.sha256(f"{self.shape} {little.str}".encode())
-        # Slices, not slabs: the order of bytes must not depend on how the image is cut.
-        for z in range(self.shape[0]):
-            plane = self.read(Box((z, 0, 0), (z + 1, *self.shape[1:])))
-            digest.update(np.ascontiguousarray(plane, dtype=little).tobytes())
+        for _, block in self.slabs():  # in C order, however large the slabs are
+            digest.update(np.ascontiguousarray(block, dtype=little).reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
 
 
@@ -146,11 +147,22 @@ def _as_array(data: object) -> ArrayLike3D:
     return cast(ArrayLike3D, array)
 
 
+def _shape_and_dtype(array: ArrayLike3D) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    try:
+        return tuple(int(n) for n in array.shape), np.dtype(array.dtype)
+    except (TypeError, ValueError) as error:  # a dask array of unknown shape, a torch tensor
+        kind = f"{type(array).__module__}.{type(array).__qualname__}"
+        raise ImageError(
+            f"The image, a {kind} of shape {array.shape} and dtype {array.dtype}, is not an array that numpy "
+            f"understands ({error}); convert it first, for example with numpy.asarray."
+        ) from error
+
+
 def _axes_message(shape: tuple[int, ...]) -> str:
     if len(shape) > 3:
         return (
-            f"The image must be one 3D stack (z, y, x), but its shape is {shape}; choose a channel or time point first, "
-            "for example image[0]."
+            f"The image must be one 3D stack (z, y, x), but its shape is {shape}; choose a channel or time point "
+            "first, for example image[0]."
         )
     return f"The image must have axes (z, y, x) or (y, x), but its shape is {shape}."
 
@@ -160,11 +172,13 @@ def _check_spacing(spacing: Sequence[float] | None, ndim: int) -> tuple[float, f
         return 1.0, 1.0, 1.0
     try:
         values = [float(s) for s in spacing]
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise ImageError(f"The spacing must be numbers, not {spacing!r}.") from error
     if len(values) == 2 and ndim == 2:
         values = [1.0, *values]
     if len(values) != 3 or not all(math.isfinite(v) and v > 0 for v in values):
-        raise ImageError(f"The spacing must be three positive numbers (z, y, x), not {tuple(values)}.")
+        raise ImageError(
+            f"The spacing must be three positive numbers (z, y, x), not {tuple(values)}."
+        )
     z, y, x = values
     return z, y, x

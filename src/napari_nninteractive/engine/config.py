@@ -1,0 +1,66 @@
+"""Every threshold of the engine, named, with its unit and its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_nninteractive.errors import SessionError
+
+__all__ = ["EngineConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """Thresholds of AutoZoom and refinement; the defaults are those of the published engine.
+
+    Parameters
+    ----------
+    zoom_growth : float
+        Factor by which the view widens while an object reaches its border. Above 1.
+    max_zoom : float
+        Widest view in patches. At least 1.
+    border_voxels_many : int
+        A face of the patch has changed if more voxels than this differ from the previous segmentation.
+    border_voxels_few : int
+        It has also changed if more than this differ and its foreground grew or shrank by `border_ratio`.
+    border_ratio : float
+        Relative difference of foreground on a face above which it has changed.
+    opening_side : int
+        Side in voxels of the cube that opens the map of changes: thinner changes are resampling noise.
+    margin_fraction : float
+        Part of the patch on each side where context is missing, so that it does not count as refined (24 of 192 voxels).
+    context_fraction : float
+        Part of the patch around a box, lasso, scribble or mask that must be seen in the first view.
+
+    Raises
+    ------
+    SessionError
+        If a value makes no sense.
+    """
+
+    zoom_growth: float = 1.5
+    max_zoom: float = 4.0
+    border_voxels_many: int = 1500
+    border_voxels_few: int = 100
+    border_ratio: float = 0.2
+    opening_side: int = 5
+    margin_fraction: float = 1 / 8
+    context_fraction: float = 1 / 3
+
+    def __post_init__(self) -> None:
+        rules = {
+            "zoom_growth must be above 1": self.zoom_growth > 1,
+            "max_zoom must be at least 1": self.max_zoom >= 1,
+            "border_voxels_many and border_voxels_few must not be negative": min(
+                self.border_voxels_many, self.border_voxels_few
+            )
+            >= 0,
+            "border_ratio must not be negative": self.border_ratio >= 0,
+            "opening_side must be an odd number of voxels": self.opening_side >= 1
+            and self.opening_side % 2 == 1,
+            "margin_fraction must lie in [0, 0.5)": 0 <= self.margin_fraction < 0.5,
+            "context_fraction must lie in [0, 1)": 0 <= self.context_fraction < 1,
+        }
+        for rule, holds in rules.items():
+            if not holds:
+                raise SessionError(f"EngineConfig: {rule}.")

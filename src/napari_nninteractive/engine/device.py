@@ -1,0 +1,180 @@
+"""Where and how the network runs: device, precision, memory format, and one checked forward pass."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from napari_nninteractive.errors import SessionError
+
+__all__ = ["Network", "Precision", "Runner", "choose_device", "choose_precision"]
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Network = Callable[[torch.Tensor], torch.Tensor]
+
+_DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(name: str | torch.device = "auto") -> torch.device:
+    """Device to run on.
+
+    Parameters
+    ----------
+    name : str or torch.device
+        "auto" (CUDA, else Apple's MPS, else CPU) or a name that torch knows, for example "cuda:1".
+
+    Returns
+    -------
+    torch.device
+        One that is present.
+
+    Raises
+    ------
+    SessionError
+        If the name is unknown or the device is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SessionError(
+            f"Unknown device {name!r}: use 'auto', 'cpu', 'cuda' or 'mps'."
+        ) from error
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise SessionError(
+                f"This PyTorch ({torch.__version__}) finds no CUDA device. Install an NVIDIA driver and a CUDA build of "
+                "PyTorch, or use device='cpu'."
+            )
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise SessionError(
+                f"There is no {device}: this machine has {torch.cuda.device_count()} CUDA device(s)."
+            )
+    elif device.type == "mps" and not torch.backends.mps.is_available():
+        raise SessionError("This machine or this PyTorch has no MPS device; use device='cpu'.")
+    elif device.type not in ("cpu", "mps"):
+        raise SessionError(f"Device {name!r} is not supported: use 'auto', 'cpu', 'cuda' or 'mps'.")
+    return device
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bf16 in hardware; elsewhere bf16 is emulated and slower than fp32."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def choose_precision(
+    device: torch.device, precision: Precision = "auto"
+) -> Literal["fp32", "bf16", "fp16"]:
+    """Precision of the network on a device.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where it runs.
+    precision : {"auto", "fp32", "bf16", "fp16"}
+        "auto": on CUDA bf16 where the card has it, else fp16; on a CPU bf16 where it is in hardware, else fp32; fp32
+        elsewhere.
+
+    Returns
+    -------
+    str
+        "fp32", "bf16" or "fp16".
+
+    Raises
+    ------
+    SessionError
+        If the precision is unknown, or fp16 is asked for away from CUDA.
+    """
+    if precision == "auto":
+        if device.type == "cuda":
+            return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+        return "bf16" if device.type == "cpu" and _cpu_has_bf16() else "fp32"
+    if precision not in _DTYPES:
+        raise SessionError(
+            f"Unknown precision {precision!r}: use 'auto', 'fp32', 'bf16' or 'fp16'."
+        )
+    if precision == "fp16" and device.type != "cuda":
+        raise SessionError(
+            f"fp16 runs on CUDA devices only; use 'bf16' or 'fp32' on {device.type}."
+        )
+    return precision
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """One forward pass, checked, deterministic, without touching settings of the process.
+
+    Attributes
+    ----------
+    network : callable
+        (1, channels, z, y, x) float32 to (1, 2, z, y, x) logits.
+    device : torch.device
+        Where input and output live.
+    precision : str
+        "fp32", "bf16" or "fp16".
+    """
+
+    network: Network
+    device: torch.device
+    precision: Literal["fp32", "bf16", "fp16"]
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Logits of one patch.
+
+        Parameters
+        ----------
+        inputs : torch.Tensor
+            float32 (1, channels, z, y, x) on the device.
+
+        Returns
+        -------
+        torch.Tensor
+            (2, z, y, x): background and object.
+
+        Raises
+        ------
+        SessionError
+            If the device is out of memory, or the network returns another shape, NaN or infinite values.
+        """
+        try:
+            with self._context():
+                logits = self.network(inputs)
+        except torch.OutOfMemoryError as error:
+            raise SessionError(
+                f"Not enough memory on {self.device} for one patch of {tuple(inputs.shape[2:])} voxels. Close other "
+                "programs that use the card, use device='cpu', or take a smaller model."
+            ) from error
+        expected = (1, 2, *inputs.shape[2:])
+        if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected:
+            got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+            raise SessionError(f"The network must return a tensor of shape {expected}, not {got}.")
+        if not bool(torch.isfinite(logits.sum(dtype=torch.float32))):
+            hint = "" if self.precision == "fp32" else f" in {self.precision}; use precision='fp32'"
+            raise SessionError(f"The network returned NaN or infinite values{hint}.")
+        return logits[0]
+
+    @contextlib.contextmanager
+    def _context(self) -> Iterator[None]:
+        dtype = _DTYPES[self.precision]
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(torch.inference_mode())
+            if self.device.type == "cuda":
+                stack.enter_context(
+                    torch.backends.cudnn.flags(
+                        enabled=True,
+                        benchmark=False,
+                        deterministic=True,
+                        allow_tf32=self.precision != "fp32",
+                    )
+                )
+            if dtype is not None:
+                stack.enter_context(torch.autocast(self.device.type, dtype))
+            yield

@@ -1,0 +1,129 @@
+"""Which patches refine a change: an even, deterministic tiling, the patch with most change first.
+
+The published planner covers the change greedily, one patch after the other, and ends with boxes from an unseeded random
+generator; an even tiling covers it with fewer patches, in milliseconds, and gives the same plan every time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nninteractive.core.box import Box, Index3
+
+__all__ = ["Tile", "changed_bounds", "opened", "plan_tiles"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One patch of a refinement plan.
+
+    Attributes
+    ----------
+    patch : Box
+        What the network sees, in voxels of the image; may reach beyond it.
+    core : Box
+        The part with enough context on every side; what was refined there is kept.
+    """
+
+    patch: Box
+    core: Box
+
+
+def _cube_step(mask: NDArray[np.bool_], side: int, *, erode: bool) -> NDArray[np.bool_]:
+    """Erosion or dilation by a cube, one axis after the other. Outside the array counts as set when eroding."""
+    half = side // 2
+    for axis in range(3):
+        n = mask.shape[axis]
+        moved = np.moveaxis(mask, axis, 0)
+        out = moved.copy()
+        for shift in range(1, min(half, n - 1) + 1):
+            if erode:
+                out[shift:] &= moved[:-shift]
+                out[:-shift] &= moved[shift:]
+            else:
+                out[shift:] |= moved[:-shift]
+                out[:-shift] |= moved[shift:]
+        mask = np.moveaxis(out, 0, axis)
+    return mask
+
+
+def opened(change: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """Change map without parts thinner than a cube.
+
+    Parameters
+    ----------
+    change : ndarray of bool
+        (z, y, x).
+    side : int
+        Odd side of the cube in voxels. The outside of the array counts as changed, so that a change which is cut off at
+        its border, or fills a thin stack, is kept.
+
+    Returns
+    -------
+    ndarray of bool
+        Same shape; a subset of `change`.
+    """
+    eroded = _cube_step(change, side, erode=True)
+    return _cube_step(eroded, side, erode=False) & change
+
+
+def changed_bounds(change: NDArray[np.bool_]) -> Box | None:
+    """Smallest box of all set voxels, counted from the first voxel of the array, or None."""
+    start, stop = [], []
+    for axis in range(3):
+        used = np.flatnonzero(change.any(axis=tuple(a for a in range(3) if a != axis)))
+        if not used.size:
+            return None
+        start.append(int(used[0]))
+        stop.append(int(used[-1]) + 1)
+    return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+
+
+def plan_tiles(
+    change: NDArray[np.bool_], origin: Index3, patch: Index3, margin_fraction: float
+) -> tuple[Tile, ...]:
+    """Cover all changed voxels with the cores of patches.
+
+    The bounding box of the change is cut into equal parts no larger than a core; parts without change are left out.
+
+    Parameters
+    ----------
+    change : ndarray of bool
+        (z, y, x), True where refinement is needed.
+    origin : tuple of int
+        Voxel of the image at ``change[0, 0, 0]``.
+    patch : tuple of int
+        Shape of a patch in voxels.
+    margin_fraction : float
+        Part of the patch on each side that is context only, in [0, 0.5).
+
+    Returns
+    -------
+    tuple of Tile
+        Most change first, then by position. Every changed voxel lies in the core of at least one.
+    """
+    bounds = changed_bounds(change)
+    if bounds is None:
+        return ()
+    margin = [int(p * margin_fraction) for p in patch]
+    cuts = []
+    for a, b, p, m in zip(bounds.start, bounds.stop, patch, margin, strict=True):
+        n = math.ceil((b - a) / (p - 2 * m))
+        cuts.append([a + (b - a) * i // n for i in range(n + 1)])
+    ranked = []
+    for index in product(*(range(len(c) - 1) for c in cuts)):
+        part = Box(
+            tuple(c[i] for c, i in zip(cuts, index, strict=True)),  # type: ignore[arg-type]
+            tuple(c[i + 1] for c, i in zip(cuts, index, strict=True)),  # type: ignore[arg-type]
+        )
+        count = int(np.count_nonzero(change[part.slices]))
+        if count:
+            box = Box.around(part.centre, patch).shift(origin)
+            ranked.append((-count, Tile(box, box.pad([-m for m in margin]))))
+    ranked.sort(key=lambda entry: (entry[0], entry[1].patch))
+    return tuple(tile for _, tile in ranked)
