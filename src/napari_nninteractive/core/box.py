@@ -115,7 +115,9 @@ class Box:
         return self.shift([-a for a in other.start])
 
     def pad(self, margin: int | Sequence[int]) -> Box:
-        """Box grown by `margin` voxels on both sides of every axis (shrunk if negative)."""
+        """Box grown by `margin` voxels on both sides of every axis (shrunk if negative); an empty box stays empty."""
+        if self.is_empty:
+            return self
         by = [margin] * 3 if isinstance(margin, int) else list(margin)
         return Box(
             _triple([a - m for a, m in zip(self.start, by, strict=True)]),
@@ -123,7 +125,9 @@ class Box:
         )
 
     def scale(self, factor: float | Sequence[float]) -> Box:
-        """Smallest box of voxels that covers this box after multiplying coordinates by `factor`."""
+        """Smallest box of voxels that covers this box after multiplying coordinates by `factor` > 0."""
+        if self.is_empty:
+            return self
         by = [float(factor)] * 3 if isinstance(factor, int | float) else [float(f) for f in factor]
         return Box(
             _triple([math.floor(a * f) for a, f in zip(self.start, by, strict=True)]),
@@ -142,7 +146,9 @@ class Box:
         """Parts of the box in a grid of cubes of `step` voxels anchored at 0, in order, with their grid index."""
         if self.is_empty:
             return
-        ranges = [range(a // step, -(-b // step)) for a, b in zip(self.start, self.stop, strict=True)]
+        ranges = [
+            range(a // step, -(-b // step)) for a, b in zip(self.start, self.stop, strict=True)
+        ]
         for index in product(*ranges):
             corner = _triple([i * step for i in index])
             yield _triple(index), self.intersect(Box(corner, _triple([c + step for c in corner])))
