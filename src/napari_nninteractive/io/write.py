@@ -1,0 +1,125 @@
+"""Write a mask: beside its final name first, so that a file is there as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from napari_nninteractive.core.volume import ArrayLike3D
+from napari_nninteractive.errors import ImageError
+from napari_nninteractive.io.image import ImageFile
+
+__all__ = ["MASK_ENDINGS", "check_output", "write_mask"]
+
+MASK_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".tif", ".tiff")
+
+
+def check_output(
+    path: str | PathLike[str],
+    *,
+    overwrite: bool = False,
+    endings: tuple[str, ...] = MASK_ENDINGS,
+    inputs: tuple[Path, ...] = (),
+) -> Path:
+    """Find out before computing whether a file can be written.
+
+    Parameters
+    ----------
+    path : path
+        File to write.
+    overwrite : bool
+        Whether it may be there already.
+    endings : tuple of str
+        What its name may end in.
+    inputs : tuple of Path
+        Files that are read and must not be replaced, whatever `overwrite` says.
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Raises
+    ------
+    ImageError
+        If the ending is not known, the folder is missing or locked, or the file is there already.
+    """
+    file = Path(path)
+    if not file.name.lower().endswith(endings):
+        raise ImageError(
+            f"{file.name} cannot be written: let its name end in {', '.join(endings)}."
+        )
+    folder = file.parent
+    if not folder.is_dir():
+        raise ImageError(f"There is no folder {folder} to write {file.name} into: make it first.")
+    if file.is_dir():
+        raise ImageError(f"{file} is a folder: name a file to write.")
+    if not os.access(folder, os.W_OK):
+        raise ImageError(
+            f"The folder {folder} cannot be written to: choose another place for {file.name}."
+        )
+    if file.exists():
+        if any(other.exists() and file.samefile(other) for other in inputs):
+            raise ImageError(
+                f"{file} is read here and not replaced: choose another name for the output."
+            )
+        if not overwrite:
+            raise ImageError(
+                f"{file} is there already: choose another name, or replace it with --force."
+            )
+    return file
+
+
+def write_mask(
+    path: str | PathLike[str], mask: ArrayLike3D, like: ImageFile, *, overwrite: bool = False
+) -> Path:
+    """Write a mask as uint8, 0 and 1, with the geometry of its image.
+
+    Parameters
+    ----------
+    path : path
+        File to write; its ending chooses the format. TIFF keeps the spacing but has no place for origin and direction.
+    mask : array
+        (z, y, x) of the shape of the image, where a 2D image is one slice; non-zero inside the object.
+    like : ImageFile
+        The image.
+    overwrite : bool
+        Whether a file of that name may be replaced.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be written, or the mask does not fit the image.
+    """
+    file = check_output(path, overwrite=overwrite)
+    if tuple(mask.shape) != like.shape:
+        raise ImageError(f"The mask has shape {tuple(mask.shape)}, but its image has {like.shape}.")
+    voxels: np.ndarray[Any, np.dtype[np.uint8]] = (np.asarray(mask[...]) != 0).astype(np.uint8)
+    voxels = voxels.reshape(tuple(like.data.shape))
+    ending = next(e for e in MASK_ENDINGS if file.name.lower().endswith(e))
+    if file.name.lower().endswith((".ome.tif", ".ome.tiff")):
+        ending = f".ome{ending}"
+    beside = file.with_name(f".{uuid4().hex}{ending}")
+    try:
+        if ending.endswith((".tif", ".tiff")):
+            from napari_nninteractive.io.tiff import write_tiff
+
+            write_tiff(beside, voxels, like.geometry, like.unit)
+        else:
+            from napari_nninteractive.io.itk import write_itk
+
+            write_itk(beside, voxels, like.geometry)
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
+    return file
