@@ -8,6 +8,7 @@ out=${1:-demo}
 
 environment "${NNI_VENV:-.venv}" ""
 mkdir -p "$out"
+rm -f "$out/mask.tif" # segment does not overwrite
 
 say "Making a stack and a model folder in $out"
 point=$("$bin/python" scripts/make_demo_stack.py "$out/stack.tif") # prints z,y,x of a voxel in one object
