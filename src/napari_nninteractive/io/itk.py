@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.io.axes import select
 from napari_nninteractive.io.image import Geometry, ImageFile
+from napari_nninteractive.io.nifti import check_complete
 
 __all__ = ["read_itk", "write_itk"]
 
@@ -26,6 +27,8 @@ def read_itk(path: Path, channel: int | None, timepoint: int | None) -> ImageFil
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
         _choose_time(reader, timepoint, path.name)
+        if path.name.lower().endswith((".nii", ".nii.gz")):
+            check_complete(path)
         image = reader.Execute()
     except RuntimeError as error:
         raise ImageError(f"{path.name} cannot be read: {_reason(error, path)}") from error
