@@ -24,12 +24,12 @@ _LAZY = {
     "NNInteractiveError": "errors",
     "PromptError": "errors",
     "SessionError": "errors",
-    "CancelToken": "engine.session",
+    "CancelToken": "engine.results",
     "EngineConfig": "engine.config",
     "InferenceSession": "engine.session",
     "Model": "engine.model",
-    "Prediction": "engine.session",
-    "Progress": "engine.session",
+    "Prediction": "engine.results",
+    "Progress": "engine.results",
     "estimate": "engine.estimate",
     "load_model": "engine.model",
 }
@@ -61,11 +61,19 @@ __all__ = [
 
 if TYPE_CHECKING:
     from napari_nninteractive.core.box import Box
-    from napari_nninteractive.core.prompts import BoxPrompt, InitialMask, Lasso, MaskEdit, Point, Scribble
+    from napari_nninteractive.core.prompts import (
+        BoxPrompt,
+        InitialMask,
+        Lasso,
+        MaskEdit,
+        Point,
+        Scribble,
+    )
     from napari_nninteractive.engine.config import EngineConfig
     from napari_nninteractive.engine.estimate import estimate
     from napari_nninteractive.engine.model import Model, load_model
-    from napari_nninteractive.engine.session import CancelToken, InferenceSession, Prediction, Progress
+    from napari_nninteractive.engine.results import CancelToken, Prediction, Progress
+    from napari_nninteractive.engine.session import InferenceSession
     from napari_nninteractive.errors import (
         Cancelled,
         ImageError,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,19 +42,17 @@ def next_zoom(zoom: float, config: EngineConfig) -> float | None:
     return min(zoom * config.zoom_growth, config.max_zoom) if zoom < config.max_zoom else None
 
 
-def _faces(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    return [mask.take(side, axis=axis) for axis in range(3) for side in (0, -1)]
-
-
 def border_changed(
-    prediction: NDArray[np.bool_], previous: NDArray[np.bool_], config: EngineConfig
+    prediction: Sequence[NDArray[np.bool_]],
+    previous: Sequence[NDArray[np.bool_]],
+    config: EngineConfig,
 ) -> bool:
     """Whether a prediction changes any of the six faces of its patch, so that the object may go on outside.
 
     Parameters
     ----------
-    prediction, previous : ndarray of bool
-        (z, y, x) of the patch: the new mask and the previous segmentation.
+    prediction, previous : sequence of ndarray of bool
+        The six faces of the patch (2D, in the same order) in the new mask and in the previous segmentation.
     config : EngineConfig
         Thresholds.
 
@@ -62,7 +62,7 @@ def border_changed(
         True if on some face more than ``border_voxels_many`` voxels differ, or more than ``border_voxels_few`` differ
         and the larger foreground exceeds the smaller by more than ``border_ratio``.
     """
-    for new, old in zip(_faces(prediction), _faces(previous), strict=True):
+    for new, old in zip(prediction, previous, strict=True):
         changed = int(np.count_nonzero(new != old))
         if changed > config.border_voxels_many:
             return True

@@ -28,7 +28,7 @@ class EngineConfig:
     opening_side : int
         Side in voxels of the cube that opens the map of changes: thinner changes are resampling noise.
     margin_fraction : float
-        Part of the patch on each side where context is missing, so that it does not count as refined (24 of 192 voxels).
+        Part of the patch on each side that lacks context, so that it does not count as refined (24 of 192 voxels).
     context_fraction : float
         Part of the patch around a box, lasso, scribble or mask that must be seen in the first view.
 

@@ -25,7 +25,7 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     Parameters
     ----------
     name : str or torch.device
-        "auto" (CUDA, else Apple's MPS, else CPU) or a name that torch knows, for example "cuda:1".
+        "auto" (CUDA, else Apple's MPS, else CPU) or a name that torch knows, e.g. "cuda:1".
 
     Returns
     -------
@@ -50,8 +50,8 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise SessionError(
-                f"This PyTorch ({torch.__version__}) finds no CUDA device. Install an NVIDIA driver and a CUDA build of "
-                "PyTorch, or use device='cpu'."
+                f"This PyTorch ({torch.__version__}) finds no CUDA device. Install an NVIDIA driver and a CUDA build "
+                "of PyTorch, or use device='cpu'."
             )
         if (device.index or 0) >= torch.cuda.device_count():
             raise SessionError(
@@ -66,7 +66,7 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
 
 def _cpu_has_bf16() -> bool:
     """Whether the CPU multiplies bf16 in hardware; elsewhere bf16 is emulated and slower than fp32."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
@@ -120,11 +120,14 @@ class Runner:
         Where input and output live.
     precision : str
         "fp32", "bf16" or "fp16".
+    keeps_input : bool
+        Whether the network is known neither to change nor to hold its input, so that it may be given without a copy.
     """
 
     network: Network
     device: torch.device
     precision: Literal["fp32", "bf16", "fp16"]
+    keeps_input: bool = True
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits of one patch.
@@ -146,15 +149,15 @@ class Runner:
         """
         try:
             with self._context():
-                logits = self.network(inputs)
+                logits = self.network(inputs if self.keeps_input else inputs.clone())
         except torch.OutOfMemoryError as error:
             raise SessionError(
                 f"Not enough memory on {self.device} for one patch of {tuple(inputs.shape[2:])} voxels. Close other "
                 "programs that use the card, use device='cpu', or take a smaller model."
             ) from error
         expected = (1, 2, *inputs.shape[2:])
-        if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected:
-            got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        got = tuple(getattr(logits, "shape", ()))  # any callable may be given
+        if got != expected:
             raise SessionError(f"The network must return a tensor of shape {expected}, not {got}.")
         if not bool(torch.isfinite(logits.sum(dtype=torch.float32))):
             hint = "" if self.precision == "fp32" else f" in {self.precision}; use precision='fp32'"

@@ -1,4 +1,4 @@
-"""Model folders of the published format: plans, weights, capabilities and licence, loaded without running their code."""
+"""Model folders of the published format: plans, weights, capabilities, licence; loaded without running their code."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ def _patch_size(path: Path, configuration: Mapping[str, Any]) -> Index3:
         total = math.prod(s if isinstance(s, int) else s[axis] for s in strides)
         if p % total:
             raise ModelError(
-                f"{path}, field 'patch_size': {p} voxels along axis {axis} cannot be halved as the network does; it must "
-                f"be a multiple of {total}."
+                f"{path}, field 'patch_size': {p} voxels along axis {axis} cannot be halved as the network does; it "
+                f"must be a multiple of {total}."
             )
     return patch[0], patch[1], patch[2]

@@ -40,13 +40,15 @@ class Normalization:
     def __call__(self, block: NDArray[Any]) -> NDArray[np.float32]:
         """Z-scores of a block as float32; 0 where the image is not finite."""
         # float32 holds integers of up to 24 bits exactly; wider types are centred before they are rounded.
-        exact = block.dtype.kind == "f" and block.dtype.itemsize <= 4 or block.dtype.itemsize <= 2
-        out = block.astype(np.float32 if exact else np.float64)
-        out -= out.dtype.type(self.mean)
-        out /= out.dtype.type(self.std)
+        narrow = block.dtype.itemsize <= (4 if block.dtype.kind == "f" else 2)
+        dtype = np.float32 if narrow else np.float64
+        centred = np.subtract(block, self.mean, dtype=dtype)
+        out: NDArray[np.float32] = np.divide(centred, self.std, out=centred).astype(
+            np.float32, copy=False
+        )
         if self.n_ignored:
             np.nan_to_num(out, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return out.astype(np.float32, copy=False)
+        return out
 
 
 def _finite(block: NDArray[Any]) -> NDArray[np.bool_] | None:
@@ -57,45 +59,57 @@ def _finite(block: NDArray[Any]) -> NDArray[np.bool_] | None:
     return None if finite.all() else finite
 
 
-def _nonzero_box(volume: Volume) -> tuple[Box | None, int]:
-    """Bounding box of the finite non-zero voxels (None if there are none) and the number of voxels not finite."""
-    bounds, n_ignored = Box((0, 0, 0), (0, 0, 0)), 0
+def _used(block: NDArray[Any]) -> NDArray[np.bool_]:
+    used: NDArray[np.bool_] = block != 0
+    finite = _finite(block)
+    return used if finite is None else used & finite
+
+
+def _nonzero_box(volume: Volume) -> Box:
+    """Bounding box of the finite non-zero voxels, empty if there are none."""
+    bounds = volume.box
+    if all(_used(volume.read(face)).any() for face in _faces(volume.box)):
+        return bounds  # the usual case, without a pass over the image
+    bounds = Box((0, 0, 0), (0, 0, 0))
     for box, block in volume.slabs():
-        used = block != 0
+        part = changed_bounds(_used(block))
+        if part is not None:
+            bounds = bounds.union(part.shift(box.start))
+    return bounds
+
+
+def _faces(box: Box) -> list[Box]:
+    """The six outermost planes of a box."""
+    faces = []
+    for axis in range(3):
+        for at in (box.start[axis], box.stop[axis] - 1):
+            start, stop = list(box.start), list(box.stop)
+            start[axis], stop[axis] = at, at + 1
+            faces.append(Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])))
+    return faces
+
+
+def _moments(volume: Volume, inside: Box) -> tuple[float, float, int]:
+    """Mean and deviation of the finite voxels in a box, merged slab by slab (Chan et al. 1979); voxels not finite."""
+    count, mean, squares, n_ignored = 0, 0.0, 0.0, 0
+    for box, block in volume.slabs():
         finite = _finite(block)
         if finite is not None:
             n_ignored += finite.size - int(np.count_nonzero(finite))
-            used &= finite
-        part = changed_bounds(used)
-        if part is not None:
-            bounds = bounds.union(part.shift(box.start))
-    return (None if bounds.is_empty else bounds), n_ignored
-
-
-def _moments(volume: Volume, inside: Box) -> tuple[float, float]:
-    """Mean and standard deviation of the finite voxels in a box, merged slab by slab (Chan et al. 1979)."""
-    count, mean, squares = 0, 0.0, 0.0
-    for box, block in volume.slabs():
         part = box.intersect(inside)
         if part.is_empty:
             continue
-        values = block[part.relative_to(box).slices]
-        finite = _finite(values)
-        values = (
-            values.astype(np.float64).ravel()
-            if finite is None
-            else values[finite].astype(np.float64)
-        )
+        at = part.relative_to(box).slices
+        values = (block[at] if finite is None else block[at][finite[at]]).astype(np.float64).ravel()
         if not values.size:
             continue
         n, m = values.size, float(values.mean())
         values -= m
-        s = float(np.dot(values, values))
         delta, total = m - mean, count + n
         mean += delta * n / total
-        squares += s + delta * delta * count * n / total
+        squares += float(np.dot(values, values)) + delta * delta * count * n / total
         count = total
-    return mean, math.sqrt(squares / max(count, 1))
+    return mean, math.sqrt(squares / max(count, 1)), n_ignored
 
 
 def measure(volume: Volume) -> Normalization:
@@ -104,7 +118,7 @@ def measure(volume: Volume) -> Normalization:
     Parameters
     ----------
     volume : Volume
-        The image; read twice, slab by slab.
+        The image; read once, slab by slab, or twice where its border is zero.
 
     Returns
     -------
@@ -116,15 +130,14 @@ def measure(volume: Volume) -> Normalization:
     ImageError
         If no voxel is finite, or all are equal.
     """
-    box, n_ignored = _nonzero_box(volume)
-    if n_ignored == volume.box.size:
-        raise ImageError(
-            "The image holds nothing but NaN and infinite voxels; check how it was read."
-        )
-    for inside in ([box] if box is not None else []) + [volume.box]:
-        mean, std = _moments(volume, inside)
-        # Rounding alone can leave a tiny spread on a constant image.
-        if std > 1e-12 * max(1.0, abs(mean)) or (0 < std and mean == 0):
+    for inside in dict.fromkeys((_nonzero_box(volume), volume.box)):
+        mean, std, n_ignored = _moments(volume, inside)
+        if n_ignored == volume.box.size:
+            raise ImageError(
+                "The image holds nothing but NaN and infinite voxels; check how it was read."
+            )
+        # Rounding alone leaves a tiny spread on a constant image.
+        if std > 1e-9 * abs(mean):
             return Normalization(mean, std, n_ignored)
     raise ImageError(
         "The image is constant: there is nothing to see in it. Check the channel, the time point and how it was read."

@@ -1,8 +1,8 @@
 """A binary volume in chunks that exist only once something in them is set.
 
-The mask and the previous segmentation of an object live here, at the cost of the object and not of the image. A store is
-never changed: `draft` gives a copy that shares all chunks until they are written to, and `Delta` is the difference of
-two stores, which toggles one into the other and back.
+The mask and the previous segmentation of an object live here, at the cost of the object and not of the image. A store
+is never changed: `draft` gives a copy that shares all chunks until they are written to, and `Delta` is the difference
+of two stores, which toggles one into the other and back.
 """
 
 from __future__ import annotations

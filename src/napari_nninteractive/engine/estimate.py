@@ -1,0 +1,139 @@
+"""What a prediction will cost, measured on a small patch before the user waits for a large one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+
+from napari_nninteractive.engine.device import Precision, Runner, choose_device, choose_precision
+from napari_nninteractive.engine.model import Model
+
+__all__ = ["Estimate", "estimate"]
+
+_PROBE_VOXELS = (
+    64**3
+)  # a patch of this size takes a fraction of a second even with the largest model on a CPU
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Cost of one pass of the network.
+
+    Attributes
+    ----------
+    seconds : float
+        Wall time of one pass.
+    bytes : int
+        Memory for weights and activations, without the image.
+    device : str
+        Where it was measured.
+    precision : str
+        In which precision.
+    """
+
+    seconds: float
+    bytes: int
+    device: str
+    precision: str
+
+
+def estimate(
+    model: Model, device: str | torch.device | None = None, precision: Precision = "auto"
+) -> Estimate:
+    """Seconds and bytes that one pass of a model takes.
+
+    One pass on a patch of at most about 64³ voxels is timed, after one to warm up, and scaled to the model's patch:
+    right within a factor of about two, since small patches use caches better and wide machines less.
+
+    Parameters
+    ----------
+    model : Model
+        From `load_model`.
+    device : str or torch.device, optional
+        Where the model is by default; for another one load the model there.
+    precision : {"auto", "fp32", "bf16", "fp16"}
+        As in `InferenceSession`.
+
+    Returns
+    -------
+    Estimate
+        Of one pass; a prompt takes one, or several where AutoZoom looks from further away and refines.
+
+    Raises
+    ------
+    SessionError
+        If the device or precision is not there, or the pass fails.
+    """
+    chosen = model.device if device is None else choose_device(device)
+    network = model.network
+    if chosen.type != model.device.type:
+        # A copy: the caller's model stays where it is.
+        import copy
+
+        network = copy.deepcopy(model.network).to(chosen)
+    runner = Runner(network, chosen, choose_precision(chosen, precision))
+    patch = _probe_patch(model)
+    inputs = torch.zeros((1, model.capabilities.n_inputs, *patch), device=chosen)
+    inputs.normal_(generator=torch.Generator(chosen).manual_seed(0))
+    runner(inputs)
+    with _largest_activations(network) as sizes:
+        _wait(chosen)
+        began = time.perf_counter()
+        runner(inputs)
+        _wait(chosen)
+        seconds = time.perf_counter() - began
+    scale = prod(model.patch_size) / prod(patch)
+    weights = sum(p.numel() * p.element_size() for p in network.parameters())
+    inputs_bytes = 4 * model.capabilities.n_inputs * prod(model.patch_size)
+    return Estimate(
+        seconds * scale,
+        int(weights + inputs_bytes + scale * sum(sizes)),
+        str(chosen),
+        runner.precision,
+    )
+
+
+def _probe_patch(model: Model) -> tuple[int, ...]:
+    """Model's patch, halved while it is large and the network can still halve it as often as it needs."""
+    patch = list(model.patch_size)
+    while prod(patch) > _PROBE_VOXELS and all(p % 2 == 0 for p in patch):
+        smaller = [p // 2 for p in patch]
+        if min(smaller) < 32:
+            break
+        patch = smaller
+    return tuple(patch)
+
+
+@contextmanager
+def _largest_activations(network: torch.nn.Module) -> Iterator[list[int]]:
+    """Bytes of the outputs that live together at the peak: skip connections and three of the largest."""
+    largest: list[int] = []
+    skips: list[int] = []
+
+    def note(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
+        if isinstance(output, torch.Tensor):
+            largest.append(output.numel() * output.element_size())
+        elif isinstance(output, list):
+            skips.extend(
+                t.numel() * t.element_size() for t in output if isinstance(t, torch.Tensor)
+            )
+
+    handles = [m.register_forward_hook(note) for m in network.modules()]
+    sizes: list[int] = []
+    try:
+        yield sizes
+    finally:
+        for handle in handles:
+            handle.remove()
+        sizes.extend([*skips, *sorted(largest)[-3:]])
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

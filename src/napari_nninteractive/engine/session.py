@@ -1,0 +1,582 @@
+"""The inference session: one image, one object at a time, prompts in, a mask out.
+
+It orchestrates and computes nothing itself. Its whole state is one immutable value, replaced at the end of a call that
+succeeded; whatever fails, is cancelled or is interrupted leaves it as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nninteractive.core.box import Box, Index3
+from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Point, Prompt
+from napari_nninteractive.core.volume import Volume
+from napari_nninteractive.engine import record
+from napari_nninteractive.engine.config import EngineConfig
+from napari_nninteractive.engine.device import Network, Precision, Runner, choose_precision
+from napari_nninteractive.engine.history import Action, History, ObjectState, State, Step, edits
+from napari_nninteractive.engine.model import Model, load_model
+from napari_nninteractive.engine.normalize import measure
+from napari_nninteractive.engine.patch import PatchReader
+from napari_nninteractive.engine.predict import Canvas, Outcome, Predictor
+from napari_nninteractive.engine.results import CancelLike, Monitor, Prediction, ProgressCallback
+from napari_nninteractive.engine.store import ChunkStore, MaskView
+from napari_nninteractive.errors import PromptError, SessionError
+
+__all__ = ["InferenceSession"]
+
+_Plan = Sequence[tuple[Prompt | None, bool]]
+
+
+class InferenceSession:
+    """Segment objects in one image with prompts.
+
+    All methods may be called from any thread; calls from several threads run one after the other.
+
+    Parameters
+    ----------
+    model : Model
+        From `load_model`.
+    precision : {"auto", "fp32", "bf16", "fp16"}
+        Of the network; "auto" takes what the device does fast.
+    network : callable, optional
+        (1, channels, z, y, x) float32 tensor to (1, 2, z, y, x) logits; the model's own by default.
+    autozoom : bool
+        Whether to look from further away while the object reaches the border of the view.
+    config : EngineConfig, optional
+        Thresholds; those of the published engine by default.
+
+    Raises
+    ------
+    SessionError
+        If the precision does not fit the device.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        precision: Precision = "auto",
+        network: Network | None = None,
+        autozoom: bool = True,
+        config: EngineConfig | None = None,
+    ) -> None:
+        self._model = model
+        self._autozoom = autozoom
+        self._config = config or EngineConfig()
+        self._runner = Runner(
+            network or model.network,
+            model.device,
+            choose_precision(model.device, precision),
+            keeps_input=network is None,
+        )
+        self._lock = threading.RLock()
+        self._busy = False
+        self._predictor: Predictor | None = None
+        self._state = State.empty((0, 0, 0))
+        self._history = History()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        device: str = "auto",
+        *,
+        precision: Precision = "auto",
+        autozoom: bool = True,
+    ) -> InferenceSession:
+        """Session with a model by name or folder; see `load_model` for its errors."""
+        return cls(load_model(name, device), precision=precision, autozoom=autozoom)
+
+    # What there is
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return self._model
+
+    @property
+    def precision(self) -> str:
+        """Precision of the network: "fp32", "bf16" or "fp16"."""
+        return self._runner.precision
+
+    @property
+    def config(self) -> EngineConfig:
+        """Thresholds of the engine."""
+        return self._config
+
+    @property
+    def autozoom(self) -> bool:
+        """Whether the view widens while the object reaches its border."""
+        return self._autozoom
+
+    @property
+    def volume(self) -> Volume:
+        """The image.
+
+        Raises
+        ------
+        SessionError
+            If none was set.
+        """
+        return self._ready().reader.volume
+
+    @property
+    def mask(self) -> MaskView:
+        """Mask of the current object: a read-only view, (z, y, x) uint8 of zeros and ones."""
+        return MaskView(self._state.mask)
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """Prompts in force, oldest first, edits by hand included."""
+        return self._state.prompts
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something to undo."""
+        return bool(self._history.past)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is something to redo."""
+        return bool(self._history.future)
+
+    # Images and objects
+
+    def set_image(self, image: object, spacing: Sequence[float] | None = None) -> None:
+        """Start on an image; everything done before is forgotten.
+
+        Parameters
+        ----------
+        image : array_like
+            (z, y, x) or (y, x), real. Held by reference and never changed; call again after editing it.
+        spacing : sequence of float, optional
+            Physical size of a voxel along the axes of the image; 1 by default.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be segmented; the session then keeps its image and object.
+        """
+        volume = Volume.open(image, spacing)
+        normalization = measure(volume)
+        with self._exclusive():
+            encoding = self._model.capabilities.encoding
+            reader = PatchReader(
+                volume, normalization, self._model.patch_size, encoding, self._model.device
+            )
+            self._predictor = Predictor(reader, self._runner, self._config, self._autozoom)
+            self._state = State.empty(volume.shape)
+            self._history = History()
+
+    def reset(self) -> None:
+        """Go on to the next object on the same image. Undo brings this one back."""
+        with self._exclusive():
+            self._ready()
+            if self._state.steps:
+                self._become(State.empty(self._state.mask.shape))
+
+    def export(self) -> ObjectState:
+        """The current object: prompts, edits and mask, to come back to with `restore`."""
+        with self._exclusive():
+            self._ready()
+            return ObjectState(self._state)
+
+    def restore(self, state: ObjectState) -> None:
+        """Come back to an exported object; the current one is left, and undo brings it back.
+
+        Raises
+        ------
+        SessionError
+            If the state is not from an image of this shape.
+        """
+        with self._exclusive():
+            shape = self._ready().reader.volume.shape
+            if not isinstance(state, ObjectState):
+                raise SessionError(f"restore takes what export gave, not {type(state).__name__}.")
+            if state.shape != shape:
+                raise SessionError(
+                    f"This object is from an image of shape {state.shape}, but the image is {shape}."
+                )
+            self._become(state.state)
+
+    # Prompts
+
+    def add(
+        self,
+        prompt: Prompt,
+        *,
+        predict: bool | None = None,
+        probability: bool = False,
+        progress: ProgressCallback | None = None,
+        cancel: CancelLike | None = None,
+    ) -> Prediction:
+        """Add a prompt and predict.
+
+        Parameters
+        ----------
+        prompt : Prompt
+            What was drawn, in voxels (z, y, x); clipped to the image.
+        predict : bool, optional
+            Whether to predict now; by default yes, but not after an `InitialMask` or `MaskEdit`. Prompts that wait are
+            run together by `predict` or by the next prompt, as one step of undo.
+        probability : bool
+            Whether to give the network's probability.
+        progress : callable, optional
+            Called with a `Progress` after each pass.
+        cancel : CancelToken or threading.Event, optional
+            Stops between two passes when set.
+
+        Returns
+        -------
+        Prediction
+            What changed.
+
+        Raises
+        ------
+        PromptError
+            If the prompt lies outside the image or the model does not know its kind; nothing has changed then.
+        SessionError
+            If there is no image, or the network failed.
+        Cancelled
+            If `cancel` was set; nothing has changed then.
+        """
+        with self._exclusive():
+            self._check(prompt)
+            if predict is None:
+                predict = not isinstance(prompt, InitialMask | MaskEdit)
+            waits = not predict and not isinstance(prompt, InitialMask | MaskEdit)
+            plan = [(prompt, predict)]
+            return self._play(
+                self._state, plan, Monitor(progress, cancel), probability=probability, queued=waits
+            )
+
+    def predict(
+        self,
+        *,
+        probability: bool = False,
+        progress: ProgressCallback | None = None,
+        cancel: CancelLike | None = None,
+    ) -> Prediction:
+        """Predict with all prompts in force, centred on the last one; parameters and errors as in `add`."""
+        with self._exclusive():
+            self._ready()
+            if not self._state.prompts:
+                raise SessionError("There is no prompt to predict from; add one first.")
+            return self._play(
+                self._state, [(None, True)], Monitor(progress, cancel), probability=probability
+            )
+
+    def remove(
+        self,
+        index: int,
+        *,
+        probability: bool = False,
+        progress: ProgressCallback | None = None,
+        cancel: CancelLike | None = None,
+    ) -> Prediction:
+        """Take an earlier prompt away, as if it had never been.
+
+        Goes back to the state before it and runs the later prompts again.
+
+        Parameters
+        ----------
+        index : int
+            Into `prompts`.
+        probability, progress, cancel
+            As in `add`.
+
+        Returns
+        -------
+        Prediction
+            What changed, all in all.
+
+        Raises
+        ------
+        PromptError
+            If there is no such prompt.
+        SessionError, Cancelled
+            As in `add`.
+        """
+        with self._exclusive():
+            at = self._step_of(index)
+            plan = [(s.prompt, s.predicted) for s in self._state.steps[at + 1 :]]
+            return self._replay_from(at, plan, Monitor(progress, cancel), probability)
+
+    def replace(
+        self,
+        index: int,
+        prompt: Prompt,
+        *,
+        probability: bool = False,
+        progress: ProgressCallback | None = None,
+        cancel: CancelLike | None = None,
+    ) -> Prediction:
+        """Change an earlier prompt, as if it had been so from the start; parameters and errors as in `remove`."""
+        with self._exclusive():
+            at = self._step_of(index)
+            self._check(prompt)
+            plan = [(s.prompt, s.predicted) for s in self._state.steps[at:]]
+            plan[0] = (prompt, plan[0][1])
+            return self._replay_from(at, plan, Monitor(progress, cancel), probability)
+
+    def undo(self) -> bool:
+        """Take the last action back, to any depth. Returns whether there was one."""
+        with self._exclusive():
+            if not self._history.past:
+                return False
+            state, history = (
+                self._state.moved_to(self._history.past[-1].before),
+                self._history.undone(),
+            )
+            self._state, self._history = state, history
+            return True
+
+    def redo(self) -> bool:
+        """Do the last undone action again, without the network. Returns whether there was one."""
+        with self._exclusive():
+            if not self._history.future:
+                return False
+            state, history = (
+                self._state.moved_to(self._history.future[-1].after),
+                self._history.redone(),
+            )
+            self._state, self._history = state, history
+            return True
+
+    # Files
+
+    def save(self, path: str | Path) -> None:
+        """Write prompts, mask, and the identity of model and image to a JSON file, from which `replay` starts again.
+
+        Raises
+        ------
+        SessionError
+            If there is no image, or the file cannot be written; an earlier file is then still there.
+        """
+        with self._exclusive():
+            self._ready()
+            record.write(
+                path, record.describe(self, [(s.prompt, s.predicted) for s in self._state.steps])
+            )
+
+    @classmethod
+    def replay(
+        cls,
+        path: str | Path,
+        volume: object,
+        model: Model | str | Path | None = None,
+        device: str = "auto",
+        *,
+        progress: ProgressCallback | None = None,
+        cancel: CancelLike | None = None,
+    ) -> InferenceSession:
+        """Run a saved file again on its image.
+
+        Parameters
+        ----------
+        path : str or Path
+            File that `save` wrote.
+        volume : array_like
+            The same image.
+        model : Model, str or Path, optional
+            The same model; by default loaded from where it was.
+        device : str
+            Where to load the model to; ignored where `model` is one already.
+        progress, cancel
+            As in `add`.
+
+        Returns
+        -------
+        InferenceSession
+            With the object as saved. Bit-identical on the same device, precision, number of threads and torch;
+            otherwise a warning gives the Dice coefficient with the saved mask.
+
+        Raises
+        ------
+        SessionError
+            If the file is no saved session.
+        ImageError, ModelError
+            If image or model are others than those that were saved.
+        """
+        saved = record.read(path)
+        if not isinstance(model, Model):
+            model = load_model(model or saved.model_id, device)
+        session = cls(
+            model,
+            precision=saved.precision_on(model.device),
+            autozoom=saved.autozoom,
+            config=saved.config,
+        )
+        session.set_image(volume, saved.spacing)
+        record.check_identity(saved, session)
+        for prompt, _ in saved.plan:
+            if prompt is not None:
+                session._check(prompt)
+        if saved.plan:
+            session._play(session._state, saved.plan, Monitor(progress, cancel))
+        record.compare(saved, session)
+        return session
+
+    # Inside
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """One caller at a time; a callback of a running call must not call back."""
+        with self._lock:
+            if self._busy:
+                raise SessionError(
+                    "The session is computing; a progress callback must not call it."
+                )
+            self._busy = True
+            try:
+                yield
+            finally:
+                self._busy = False
+
+    def _ready(self) -> Predictor:
+        if self._predictor is None:
+            raise SessionError("There is no image yet; call set_image first.")
+        return self._predictor
+
+    def _check(self, prompt: Prompt) -> None:
+        """Refuse what cannot be used, before anything changes."""
+        if not isinstance(prompt, get_args(Prompt)):
+            raise PromptError(
+                f"Not a prompt: {prompt!r}. Use Point, BoxPrompt, Scribble, Lasso, InitialMask or MaskEdit."
+            )
+        shape = self._ready().reader.volume.shape
+        if isinstance(prompt, InitialMask):
+            if prompt.shape != shape:
+                raise PromptError(
+                    f"The initial mask has shape {prompt.shape}, but the image has {shape}."
+                )
+            return
+        kinds = self._model.capabilities.kinds
+        if not isinstance(prompt, MaskEdit) and prompt.kind not in kinds:
+            raise PromptError(
+                f"This model does not know prompts of kind {prompt.kind}; it knows {', '.join(sorted(kinds))}."
+            )
+        if not _touches(prompt, shape):
+            what = (
+                f"point at {prompt.position}"
+                if isinstance(prompt, Point)
+                else f"{prompt.kind} at {prompt.bounds}"
+            )
+            raise PromptError(f"The {what} lies outside the image of shape {shape} (z, y, x).")
+
+    def _step_of(self, index: int) -> int:
+        """Step that placed prompt `index` of those in force."""
+        self._ready()
+        placed = [i for i, step in enumerate(self._state.steps) if step.prompt is not None]
+        count = len(self._state.prompts)
+        if not -count <= operator.index(index) < count:
+            raise PromptError(
+                f"There is no prompt {index!r}; {count} are in force, counted from 0."
+            )
+        return placed[len(placed) - count + operator.index(index) % count]
+
+    def _replay_from(self, at: int, plan: _Plan, monitor: Monitor, probability: bool) -> Prediction:
+        before = self._state.moved_to(self._state.steps[:at])
+        return self._play(before, plan, monitor, probability=probability)
+
+    def _play(
+        self,
+        start: State,
+        plan: _Plan,
+        monitor: Monitor,
+        *,
+        probability: bool = False,
+        queued: bool = False,
+    ) -> Prediction:
+        """Run steps from a state on and make the result the current state: all of them or none."""
+        began, state, passes = time.perf_counter(), start, []
+        outcome: Outcome | None = None
+        for prompt, predicted in plan:
+            state, result = self._step(state, prompt, predicted, monitor, probability)
+            if result is not None:
+                outcome = result
+                passes += result.passes
+        delta = self._state.mask.difference(state.mask)
+        changed = delta.bounds
+        values = state.mask.read(changed or Box((0, 0, 0), (0, 0, 0)))
+        prediction = Prediction(
+            changed=changed,
+            mask=values,
+            zoom=outcome.zoom if outcome else 1.0,
+            forwards=len(passes),
+            seconds=time.perf_counter() - began,
+            passes=tuple(passes),
+            probability=_probability(outcome, changed, values) if probability else None,
+        )
+        self._become(state, queued=queued, predicted=bool(passes) and start is self._state)
+        return prediction
+
+    def _step(
+        self,
+        state: State,
+        prompt: Prompt | None,
+        predict: bool,
+        monitor: Monitor,
+        probability: bool,
+    ) -> tuple[State, Outcome | None]:
+        """State after one more step; the given one stays as it is."""
+        prompts = (
+            (prompt,)
+            if isinstance(prompt, InitialMask)
+            else (*state.prompts, *([prompt] if prompt else []))
+        )
+        base = ChunkStore(state.mask.shape) if isinstance(prompt, InitialMask) else None
+        canvas = Canvas(
+            (base or state.mask).draft(), (base or state.previous).draft(), edits(prompts)
+        )
+        if isinstance(prompt, InitialMask | MaskEdit):
+            value = np.full(prompt.mask.shape, prompt.positive)
+            for draft in (canvas.mask, canvas.previous):
+                draft.write(prompt.bounds, value, prompt.mask)
+        outcome = None
+        if predict and prompts:
+            outcome = self._ready().run(prompts, canvas, monitor, probability=probability)
+        mask, previous = canvas.mask.finish(), canvas.previous.finish()
+        step = Step(
+            prompt, predict, state.mask.difference(mask), state.previous.difference(previous)
+        )
+        return State((*state.steps, step), mask, previous), outcome
+
+    def _become(self, state: State, *, queued: bool = False, predicted: bool = False) -> None:
+        action = Action(self._state.steps, state.steps, queued)
+        history = self._history.did(action, predicted=predicted)
+        self._state, self._history = state, history
+
+
+def _touches(prompt: Prompt, shape: Index3) -> bool:
+    """Whether some voxel of a prompt lies in the image."""
+    inside = prompt.bounds.clip(shape)
+    if inside.is_empty:
+        return False
+    mask = getattr(prompt, "mask", None)
+    return mask is None or bool(mask[inside.relative_to(prompt.bounds).slices].any())
+
+
+def _probability(
+    outcome: Outcome | None, changed: Box | None, values: NDArray[np.uint8]
+) -> NDArray[np.float32] | None:
+    """Probability of the object in the changed box, later passes over earlier ones."""
+    out = values.astype(np.float32)
+    if changed is not None and outcome is not None:
+        for box, part, where in outcome.probabilities or ():
+            common = box.intersect(changed)
+            if not common.is_empty:
+                inside = common.relative_to(box).slices
+                target = out[common.relative_to(changed).slices]
+                np.copyto(target, part[inside], where=True if where is None else where[inside])
+    return out
