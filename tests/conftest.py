@@ -28,15 +28,16 @@ def shared_dir() -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _window(request: pytest.FixtureRequest) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """Make tests that open a viewer safe, or skip them where there is no screen to open it on.
 
     Under Mesa's software renderer, drawing after the OpenGL program of a removed layer was deleted
     crashes the process, so none is deleted. This leaks small programs, and stays: layers are
     collected after their test.
     """
-    if not any(name.startswith("make_napari_viewer") for name in request.fixturenames):
+    fixtures = getattr(item, "fixturenames", ())
+    if not any(name.startswith("make_napari_viewer") for name in fixtures):
         return
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         pytest.skip("no screen; scripts/test.sh makes a virtual one")
