@@ -23,7 +23,7 @@ stage "ruff check" "$bin/ruff" check .
 stage "ruff format" "$bin/ruff" format --check .
 stage "mypy --strict" "$bin/mypy"
 stage "import contracts" "$bin/lint-imports"
-stage "napari manifest" "$bin/npe2" validate napari.yaml
+stage "napari manifest" "$bin/npe2" validate --imports napari.yaml
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
