@@ -33,12 +33,10 @@ def read_itk(path: Path, channel: int | None, timepoint: int | None) -> ImageFil
     except RuntimeError as error:
         raise ImageError(f"{path.name} cannot be read: {_reason(error, path)}") from error
     array = sitk.GetArrayFromImage(image)
-    components = image.GetNumberOfComponentsPerPixel()
-    shape = array.shape if components > 1 else (*array.shape, 1)
-    axes = ("ZYX" if len(shape) == 4 else "YX") + "C"
-    chosen = select(axes, shape, channel, None, path.name)
-    data: NDArray[Any] = array.reshape(shape)[chosen.index]
-    if components > 1:
+    components = "C" if image.GetNumberOfComponentsPerPixel() > 1 else ""
+    axes = "ZYX"[-image.GetDimension() :] + components
+    data: NDArray[Any] = array[select(axes, array.shape, channel, None, path.name).index]
+    if components:
         data = data.copy()
     geometry = Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
     return ImageFile(data, geometry, _unit(image))

@@ -1,0 +1,90 @@
+"""What the commands share that run a model: its options, loading it, and playing prompts with progress."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from napari_nninteractive.cli.prompt_args import Plan
+from napari_nninteractive.cli.terminal import ProgressLine
+from napari_nninteractive.core.prompts import Prompt
+
+if TYPE_CHECKING:
+    from napari_nninteractive.engine.results import Progress
+    from napari_nninteractive.engine.session import InferenceSession
+
+__all__ = ["add_engine_arguments", "open_session", "run_plan"]
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of model, device and precision, which other commands share."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        default="builtin",
+        metavar="NAME",
+        help="name or folder of a model (default: builtin)",
+    )
+    group.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:1, mps (default: auto)",
+    )
+    group.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        help="of the network (default: auto, what the device does fast)",
+    )
+    group.add_argument(
+        "--no-autozoom",
+        action="store_true",
+        help="do not look from further away when the object leaves the model's view",
+    )
+
+
+def open_session(args: argparse.Namespace) -> InferenceSession:
+    """Load the model that was asked for; errors as in `InferenceSession.from_pretrained`."""
+    from napari_nninteractive.engine.session import InferenceSession  # loads torch
+
+    line = ProgressLine()
+    line.show(f"loading model {args.model}")
+    try:
+        return InferenceSession.from_pretrained(
+            args.model, args.device, precision=args.precision, autozoom=not args.no_autozoom
+        )
+    finally:
+        line.clear()
+
+
+def run_plan(session: InferenceSession, plan: Plan) -> None:
+    """Add prompts in order, with progress on a terminal.
+
+    Parameters
+    ----------
+    session : InferenceSession
+        With an image.
+    plan : list of (Prompt or None, bool)
+        What to add (None: nothing), and whether to predict then.
+    """
+    line = ProgressLine()
+    try:
+        for number, (prompt, predict) in enumerate(plan, start=1):
+            title = f"{_title(prompt)} ({number} of {len(plan)})"
+            line.show(title)
+
+            def show(progress: Progress, title: str = title) -> None:
+                stage = "looking" if progress.stage == "look" else "refining"
+                line.show(f"{title}: {stage}", progress.done, progress.total)
+
+            if prompt is None:
+                session.predict(progress=show)
+            else:
+                session.add(prompt, predict=predict, progress=show)
+    finally:
+        line.clear()
+
+
+def _title(prompt: Prompt | None) -> str:
+    return "prediction" if prompt is None else prompt.kind.replace("_", " ")
