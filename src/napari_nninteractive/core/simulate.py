@@ -1,0 +1,273 @@
+"""The simulated user: the next prompt from the truth and the current prediction.
+
+The first prompt comes from the truth alone, later ones from what is still wrong: a positive prompt where the object is
+missed, a negative one where something else was taken. Training and evaluation use this same code. Masks are (z, y, x);
+every random choice comes from the generator that is passed in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_nninteractive.core.box import Box, Index3
+from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Prompt, Scribble
+from napari_nninteractive.errors import PromptError
+
+__all__ = ["UserStyle", "centre_point", "next_centre_point", "next_prompt", "prompt_in"]
+
+Bool = NDArray[np.bool_]
+PromptStyle = Literal["point", "box", "scribble", "lasso"]
+
+
+@dataclass(frozen=True, slots=True)
+class UserStyle:
+    """Habits of a simulated user.
+
+    Parameters
+    ----------
+    kinds : mapping of str to float
+        How often each style of prompt is chosen: ``point``, ``box``, ``scribble``, ``lasso``; weights, not normalised.
+    centred : float
+        Probability that a click goes to the middle of an error rather than anywhere inside it.
+    larger : float
+        Probability that the larger of the two errors (missed, wrongly taken) is corrected; else one drawn by size.
+    planes : tuple of float
+        Weights of the slicing axes (z, y, x) for flat prompts.
+    jitter : float
+        How inaccurate boxes and lassos are drawn, as a fraction of the extent.
+    """
+
+    kinds: MappingProxyType[str, float] = field(
+        default_factory=lambda: MappingProxyType(
+            {"point": 0.6, "box": 0.12, "scribble": 0.14, "lasso": 0.14}
+        )
+    )
+    centred: float = 0.5
+    larger: float = 0.8
+    planes: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    jitter: float = 0.1
+
+
+def _bounds(mask: Bool) -> Box:
+    """Smallest box of the true voxels, grown by one voxel inside the volume."""
+    edges = []
+    for axis in range(3):
+        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        edges.append((max(int(used[0]) - 1, 0), min(int(used[-1]) + 2, mask.shape[axis])))
+    return Box((edges[0][0], edges[1][0], edges[2][0]), (edges[0][1], edges[1][1], edges[2][1]))
+
+
+def _depth(mask: Bool) -> tuple[NDArray[np.float64], Box]:
+    """Distance in voxels to the nearest voxel outside the mask, and the box it was computed in."""
+    box = _bounds(mask)
+    crop = mask[box.slices]
+    if crop.all():
+        crop = np.pad(crop, 1)
+        return ndimage.distance_transform_edt(crop)[1:-1, 1:-1, 1:-1], box
+    return ndimage.distance_transform_edt(crop), box
+
+
+def _index(position: NDArray[np.int64] | tuple[int, ...], box: Box) -> Index3:
+    z, y, x = (int(p) + s for p, s in zip(position, box.start, strict=True))
+    return z, y, x
+
+
+def centre_point(mask: Bool, *, positive: bool = True) -> Point:
+    """Point at the maximum of the Euclidean distance transform of a mask.
+
+    Parameters
+    ----------
+    mask : ndarray
+        bool (z, y, x), not empty.
+    positive : bool
+        Polarity of the point.
+
+    Returns
+    -------
+    Point
+        At the first deepest voxel in memory order.
+
+    Raises
+    ------
+    PromptError
+        If the mask is empty.
+    """
+    if not mask.any():
+        raise PromptError("There is nothing to point at: the mask is empty.")
+    depth, box = _depth(mask)
+    return Point(_index(np.unravel_index(int(depth.argmax()), depth.shape), box), positive)  # type: ignore[arg-type]
+
+
+def next_centre_point(truth: Bool, prediction: Bool) -> Point | None:
+    """Point of the evaluation protocol: deepest voxel of the larger error; None if there is none.
+
+    Parameters
+    ----------
+    truth, prediction : ndarray
+        bool (z, y, x).
+
+    Returns
+    -------
+    Point or None
+        Positive in the missed voxels if they are at least as many, else negative in the wrongly taken ones.
+    """
+    missed, wrong = truth & ~prediction, prediction & ~truth
+    n_missed, n_wrong = int(missed.sum()), int(wrong.sum())
+    if not n_missed and not n_wrong:
+        return None
+    return centre_point(missed) if n_missed >= n_wrong else centre_point(wrong, positive=False)
+
+
+def next_prompt(
+    truth: Bool, prediction: Bool | None, rng: np.random.Generator, style: UserStyle | None = None
+) -> Prompt | None:
+    """Draw the next prompt of a simulated user.
+
+    Parameters
+    ----------
+    truth : ndarray
+        bool (z, y, x), the object that the user has in mind.
+    prediction : ndarray or None
+        bool (z, y, x), the current mask; None or empty: the first prompt, from the truth.
+    rng : numpy.random.Generator
+        Source of all choices.
+    style : UserStyle, optional
+        Habits of the user.
+
+    Returns
+    -------
+    Prompt or None
+        Inside the missed voxels if positive, in the wrongly taken ones if negative; None if nothing is wrong.
+    """
+    style = style or UserStyle()
+    names = list(style.kinds)
+    shares = np.array([style.kinds[n] for n in names], float)
+    name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
+    if prediction is None or not prediction.any():
+        return prompt_in(truth, name, rng, style) if truth.any() else None
+    missed, wrong = truth & ~prediction, prediction & ~truth
+    n_missed, n_wrong = int(missed.sum()), int(wrong.sum())
+    if n_missed + n_wrong == 0:
+        return None
+    if rng.random() < style.larger:
+        positive = n_missed >= n_wrong
+    else:
+        positive = bool(rng.random() * (n_missed + n_wrong) < n_missed)
+    return prompt_in(missed if positive else wrong, name, rng, style, positive=positive)
+
+
+def prompt_in(
+    region: Bool, kind: str, rng: np.random.Generator, style: UserStyle, *, positive: bool = True
+) -> Prompt:
+    """Draw one prompt into a region.
+
+    Parameters
+    ----------
+    region : ndarray
+        bool (z, y, x), not empty: the object, or what is wrong.
+    kind : str
+        ``point``, ``box``, ``scribble`` or ``lasso``.
+    rng : numpy.random.Generator
+        Source of all choices.
+    style : UserStyle
+        Habits of the user.
+    positive : bool
+        Polarity of the prompt.
+
+    Returns
+    -------
+    Prompt
+        Points and scribbles lie wholly inside the region; boxes and lassos cover its part in one slice, inaccurately.
+    """
+    seed = _click(region, rng, style)
+    if kind == "point":
+        return Point(seed, positive)
+    axis = int(rng.choice(3, p=np.array(style.planes) / sum(style.planes)))
+    plane = np.take(region, seed[axis], axis=axis)
+    parts, _ = ndimage.label(plane)
+    spot = tuple(s for a, s in enumerate(seed) if a != axis)
+    part: Bool = parts == parts[spot]
+    if kind == "box":
+        return _box(part, axis, seed[axis], rng, style.jitter, positive)
+    if kind == "lasso":
+        drawn, cls = _outline(part, rng, style.jitter), Lasso
+    elif kind == "scribble":
+        drawn, cls = _stroke(part, rng), Scribble  # type: ignore[assignment]
+    else:
+        raise PromptError(f"Unknown kind of prompt {kind!r}: use point, box, scribble or lasso.")
+    origin = [0, 0, 0]
+    origin[axis] = seed[axis]
+    return cls(np.expand_dims(drawn, axis), (origin[0], origin[1], origin[2]), positive)
+
+
+def _click(region: Bool, rng: np.random.Generator, style: UserStyle) -> Index3:
+    """Voxel inside the region: the deepest one, or any that is not right at its border if there are such."""
+    depth, box = _depth(region)
+    deepest = float(depth.max())
+    if rng.random() < style.centred:
+        return _index(np.unravel_index(int(depth.argmax()), depth.shape), box)  # type: ignore[arg-type]
+    candidates = np.flatnonzero(depth.ravel() >= max(rng.uniform(0.0, 0.7) * deepest, 1.0))
+    return _index(np.unravel_index(int(rng.choice(candidates)), depth.shape), box)  # type: ignore[arg-type]
+
+
+def _box(
+    part: Bool, axis: int, index: int, rng: np.random.Generator, jitter: float, positive: bool
+) -> BoxPrompt:
+    """Box around a part of a slice, each side off by up to `jitter` of the extent and at least a voxel."""
+    start, stop = [], []
+    for a in range(2):
+        used = np.flatnonzero(part.any(axis=1 - a))
+        low, high = int(used[0]), int(used[-1]) + 1
+        slack = max(jitter * (high - low), 1.0)
+        low = int(np.clip(round(low + rng.uniform(-slack, slack)), 0, part.shape[a] - 1))
+        high = int(np.clip(round(high + rng.uniform(-slack, slack)), low + 1, part.shape[a]))
+        start.append(low)
+        stop.append(high)
+    start.insert(axis, index)
+    stop.insert(axis, index + 1)
+    return BoxPrompt(start, stop, positive)  # type: ignore[arg-type]
+
+
+def _outline(part: Bool, rng: np.random.Generator, jitter: float) -> Bool:
+    """Filled outline round a part of a slice, smoothed and moved in or out a little."""
+    depth = ndimage.distance_transform_edt(part) - ndimage.distance_transform_edt(~part)
+    smooth = ndimage.gaussian_filter(depth, rng.uniform(0.3, 1.5))
+    slack = max(jitter * float(depth.max()), 1.0)
+    drawn: Bool = smooth > rng.uniform(-1.5 * slack, 0.7 * slack)
+    return drawn if drawn.any() else part
+
+
+def _stroke(part: Bool, rng: np.random.Generator) -> Bool:
+    """Two-voxel stroke inside a part of a slice: a bent line between two of its voxels, or along its outline."""
+    depth = ndimage.distance_transform_edt(np.pad(part, 1))[1:-1, 1:-1]
+    inner = depth >= max(1.0, float(rng.uniform(0.2, 0.6)) * float(depth.max()))
+    drawn = np.zeros_like(part)
+    if rng.random() < 0.3 and depth.max() > 4:
+        level = float(rng.uniform(0.2, 0.6)) * float(depth.max())
+        drawn = (depth >= level) & (depth < level + 1.5)
+        rows, cols = np.nonzero(drawn)
+        pick = int(rng.integers(len(rows)))
+        reach = rng.uniform(0.3, 1.0) * max(int(np.ptp(rows)), int(np.ptp(cols)), 1)
+        grid = np.indices(part.shape)
+        near = np.hypot(grid[0] - rows[pick], grid[1] - cols[pick]) <= reach
+        return np.asarray(drawn & near, bool)
+    rows, cols = np.nonzero(inner)
+    picks = rng.integers(len(rows), size=(6,))
+    gaps = np.hypot(rows[picks] - rows[picks[0]], cols[picks] - cols[picks[0]])
+    a, b = picks[0], picks[int(gaps.argmax())]
+    middle = (
+        np.array([rows[a] + rows[b], cols[a] + cols[b]]) / 2 + rng.normal(0, 0.15, 2) * gaps.max()
+    )
+    t = np.linspace(0.0, 1.0, 2 * int(gaps.max()) + 2)[:, None]
+    ends = np.array([[rows[a], cols[a]], [rows[b], cols[b]]], float)
+    line = (1 - t) ** 2 * ends[0] + 2 * t * (1 - t) * middle + t**2 * ends[1]
+    at = np.clip(np.rint(line).astype(int), 0, np.array(part.shape) - 1)
+    drawn[at[:, 0], at[:, 1]] = True
+    thick: Bool = ndimage.binary_dilation(drawn, np.ones((2, 2), bool)) & part
+    return thick if thick.any() else inner

@@ -1,0 +1,172 @@
+"""Write a trained network as a model folder in the published format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_nninteractive.core.rasterize import PromptEncoding
+from napari_nninteractive.errors import ModelError
+from napari_nninteractive.training.network import CONFIGURATION, NetworkConfig, architecture
+
+__all__ = ["export_model"]
+
+_PLANS = "nnUNetResEncUNetLPlans"
+_LICENCE_ID = "BSD-3-Clause"
+_DATASET = "Dataset001_SyntheticScenes"
+
+
+def export_model(
+    network: torch.nn.Module,
+    folder: Path,
+    *,
+    config: NetworkConfig,
+    encoding: PromptEncoding,
+    licence: str = "",
+    version: str = "1",
+) -> Path:
+    """Write a model folder that this engine and the published one load.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        As built by `network.build(config)`; not changed.
+    folder : Path
+        Made if absent; files of an earlier export are replaced.
+    config : NetworkConfig
+        Size of the network and of its patch.
+    encoding : PromptEncoding
+        How it was trained to be prompted.
+    licence : str
+        Licence text; its first line in the file is the licence id.
+    version : str
+        Version of the weights, for people.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    ModelError
+        If the weights are not finite or cannot be stored in half precision.
+    """
+    weights = _half_precision(network)
+    (folder / "fold_0").mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "plans.json", plans(config))
+    _write_json(folder / "dataset.json", _DATASET_JSON)
+    _write_json(folder / "inference_info.json", _capabilities(encoding, version))
+    (folder / "LICENSE").write_text(f"{_LICENCE_ID}\n\n{licence}".rstrip() + "\n", encoding="utf-8")
+    checkpoint = {
+        "trainer_name": "nnInteractiveTrainer",
+        "init_args": {"configuration": CONFIGURATION},
+        "network_weights": weights,
+    }
+    torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
+    return folder
+
+
+def _half_precision(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Weights in fp16; entries that share a tensor keep sharing it, so that the file holds it once."""
+    cast: dict[int, torch.Tensor] = {}
+    weights = {}
+    for name, value in network.state_dict(keep_vars=True).items():
+        if id(value) not in cast:
+            half = value.detach().to("cpu", torch.float16).contiguous()
+            if not torch.isfinite(half).all():
+                raise ModelError(
+                    f"The weights {name} are not finite in half precision: the training went wrong."
+                )
+            cast[id(value)] = half
+        weights[name] = cast[id(value)]
+    return weights
+
+
+_DATASET_JSON = {
+    "channel_names": {"0": "image"},
+    "labels": {"background": 0, "object": 1},
+    "numTraining": 1,
+    "file_ending": ".nii.gz",
+}
+
+
+def _capabilities(encoding: PromptEncoding, version: str) -> dict[str, Any]:
+    def pair(kind: str) -> Sequence[int]:
+        return list(encoding.channels[kind])
+
+    return {
+        "inference_class": "nnInteractiveInferenceSession",
+        "point_radius": encoding.point_radius,
+        "preferred_scribble_thickness": [2, 2, 2],
+        "interaction_decay": encoding.decay,
+        "pad_mode_image": "constant",
+        "supported_interactions": {
+            "points": True,
+            "bbox2d": True,
+            "bbox3d": False,
+            "scribble": True,
+            "lasso": True,
+        },
+        "interaction_channels": encoding.n_channels - 1,
+        "channel_mapping": {
+            "prev_seg": 0,
+            "bbox2d": pair("bbox2d"),
+            "bbox3d": pair("bbox3d"),
+            "lasso": pair("lasso"),
+            "points": pair("point"),
+            "scribble": pair("scribble"),
+        },
+        "name": "built-in",
+        "version": version,
+        "license": _LICENCE_ID,
+    }
+
+
+def plans(config: NetworkConfig) -> dict[str, Any]:
+    """Minimal nnU-Net plans with one configuration."""
+    resampling = {"order": 3, "order_z": 0, "force_separate_z": None}
+    function = "resample_data_or_seg_to_shape"
+    return {
+        "dataset_name": _DATASET,
+        "plans_name": _PLANS,
+        "original_median_spacing_after_transp": [1.0, 1.0, 1.0],
+        "original_median_shape_after_transp": [64, 96, 96],
+        "image_reader_writer": "SimpleITKIO",
+        "transpose_forward": [0, 1, 2],
+        "transpose_backward": [0, 1, 2],
+        "experiment_planner_used": "nnUNetPlannerResEncL",
+        "label_manager": "LabelManager",
+        "foreground_intensity_properties_per_channel": {
+            "0": {"max": 1.0, "mean": 0.0, "median": 0.0, "min": -1.0}
+            | {"percentile_00_5": -1.0, "percentile_99_5": 1.0, "std": 1.0}
+        },
+        "configurations": {
+            CONFIGURATION: {
+                "data_identifier": f"{_PLANS}_{CONFIGURATION}",
+                "preprocessor_name": "DefaultPreprocessor",
+                "batch_size": 2,
+                "patch_size": list(config.patch),
+                "median_image_size_in_voxels": [64.0, 96.0, 96.0],
+                "spacing": [1.0, 1.0, 1.0],
+                "normalization_schemes": ["ZScoreNormalization"],
+                "use_mask_for_norm": [False],
+                "resampling_fn_data": function,
+                "resampling_fn_seg": function,
+                "resampling_fn_probabilities": function,
+                "resampling_fn_data_kwargs": {"is_seg": False, **resampling},
+                "resampling_fn_seg_kwargs": {"is_seg": True, **resampling, "order": 1},
+                "resampling_fn_probabilities_kwargs": {"is_seg": False, **resampling, "order": 1},
+                "batch_dice": True,
+                "architecture": architecture(config),
+            }
+        },
+    }
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
