@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fixtures.model_folder import write_model_folder
 
 import napari_nninteractive
 
@@ -61,6 +62,20 @@ def test_import_loads_neither_torch_nor_qt(module: str, tmp_path: Path) -> None:
 
 def test_engine_import_loads_nothing_that_clashes_with_opengl(tmp_path: Path) -> None:
     assert loaded_after("import napari_nninteractive.engine.session", UNWANTED, tmp_path) == []
+
+
+def test_a_prediction_loads_nothing_that_clashes_with_opengl(tmp_path: Path) -> None:
+    folder = write_model_folder(tmp_path / "model")
+    code = f"""
+import numpy as np
+import napari_nninteractive as nni
+
+session = nni.InferenceSession.from_pretrained({str(folder)!r}, device="cpu")
+session.set_image(np.random.default_rng(0).random((20, 20, 20)))
+out = session.add(nni.Point((10, 10, 10)))
+assert out.forwards > 0
+"""
+    assert loaded_after(code, UNWANTED, tmp_path) == []
 
 
 def test_version_is_that_of_the_distribution() -> None:
