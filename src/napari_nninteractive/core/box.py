@@ -78,8 +78,8 @@ class Box:
 
     @property
     def centre(self) -> Index3:
-        """Middle voxel, ``(start + stop) // 2`` on every axis."""
-        return _triple([(a + b) // 2 for a, b in zip(self.start, self.stop, strict=True)])
+        """Middle voxel: ``(start + stop) / 2`` on every axis, rounded half to even."""
+        return _triple([round((a + b) / 2) for a, b in zip(self.start, self.stop, strict=True)])
 
     def intersect(self, other: Box) -> Box:
         """Voxels that lie in both boxes (perhaps none)."""
