@@ -1,9 +1,9 @@
 """Prompts to the channel values that the network sees in one patch; the same code in training and inference.
 
-Semantics of the published model: a point is a ball drawn as a Euclidean distance transform scaled to 1, boxes and lassos
-are filled, scribbles are the painted voxels; each prompt counts `decay` times less for every later one; overlapping
-prompts of a channel combine by maximum. Seen from further away (zoom above 1) point and scribble channels are first
-dilated, then every channel is averaged by area.
+Semantics of the published model: a point is a ball drawn as a Euclidean distance transform scaled to 1, boxes and
+lassos are filled, scribbles are the painted voxels; each prompt counts `decay` times less for every later one;
+overlapping prompts of a channel combine by maximum. Seen from further away (zoom above 1) point and scribble channels
+are first dilated, then every channel is averaged by area.
 """
 
 from __future__ import annotations

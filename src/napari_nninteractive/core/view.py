@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +80,4 @@ class View:
         rows = box.shape[0]
         n = min(rows, max(1, math.ceil(self.inputs(box).size / _SLAB_VOXELS)))
         cuts = [box.start[0] + rows * i // n for i in range(n + 1)]
-        return [
-            Box((a, *box.start[1:]), (b, *box.stop[1:]))
-            for a, b in zip(cuts[:-1], cuts[1:], strict=True)
-        ]
+        return [Box((a, *box.start[1:]), (b, *box.stop[1:])) for a, b in pairwise(cuts)]
