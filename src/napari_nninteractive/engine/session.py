@@ -9,32 +9,35 @@ from __future__ import annotations
 import contextlib
 import operator
 import threading
-import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
-from napari_nninteractive.core.box import Box, Index3
-from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Point, Prompt
+from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
 from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.engine import record
 from napari_nninteractive.engine.config import EngineConfig
 from napari_nninteractive.engine.device import Network, Precision, Runner, choose_precision
-from napari_nninteractive.engine.history import Action, History, ObjectState, State, Step, edits
+from napari_nninteractive.engine.history import Action, History, ObjectState, State
 from napari_nninteractive.engine.model import Model, load_model
 from napari_nninteractive.engine.normalize import measure
 from napari_nninteractive.engine.patch import PatchReader
-from napari_nninteractive.engine.predict import Canvas, Outcome, Predictor
+from napari_nninteractive.engine.predict import Predictor
 from napari_nninteractive.engine.results import CancelLike, Monitor, Prediction, ProgressCallback
-from napari_nninteractive.engine.store import ChunkStore, MaskView
+from napari_nninteractive.engine.steps import Plan, check_prompt, play
+from napari_nninteractive.engine.store import MaskView
 from napari_nninteractive.errors import PromptError, SessionError
 
 __all__ = ["InferenceSession"]
 
-_Plan = Sequence[tuple[Prompt | None, bool]]
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """All that a session holds: one value, so that an interrupt finds the old one or the new one and nothing between."""
+
+    predictor: Predictor | None = None
+    state: State = field(default_factory=lambda: State.empty((0, 0, 0)))
+    history: History = field(default_factory=History)
 
 
 class InferenceSession:
@@ -81,9 +84,7 @@ class InferenceSession:
         )
         self._lock = threading.RLock()
         self._busy = False
-        self._predictor: Predictor | None = None
-        self._state = State.empty((0, 0, 0))
-        self._history = History()
+        self._now = _Now()
 
     @classmethod
     def from_pretrained(
@@ -133,22 +134,22 @@ class InferenceSession:
     @property
     def mask(self) -> MaskView:
         """Mask of the current object: a read-only view, (z, y, x) uint8 of zeros and ones."""
-        return MaskView(self._state.mask)
+        return MaskView(self._now.state.mask)
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
         """Prompts in force, oldest first, edits by hand included."""
-        return self._state.prompts
+        return self._now.state.prompts
 
     @property
     def can_undo(self) -> bool:
         """Whether there is something to undo."""
-        return bool(self._history.past)
+        return bool(self._now.history.past)
 
     @property
     def can_redo(self) -> bool:
         """Whether there is something to redo."""
-        return bool(self._history.future)
+        return bool(self._now.history.future)
 
     # Images and objects
 
@@ -174,22 +175,21 @@ class InferenceSession:
             reader = PatchReader(
                 volume, normalization, self._model.patch_size, encoding, self._model.device
             )
-            self._predictor = Predictor(reader, self._runner, self._config, self._autozoom)
-            self._state = State.empty(volume.shape)
-            self._history = History()
+            predictor = Predictor(reader, self._runner, self._config, self._autozoom)
+            self._now = _Now(predictor, State.empty(volume.shape))
 
     def reset(self) -> None:
         """Go on to the next object on the same image. Undo brings this one back."""
         with self._exclusive():
             self._ready()
-            if self._state.steps:
-                self._become(State.empty(self._state.mask.shape))
+            if self._now.state.steps:
+                self._become(State.empty(self._now.state.mask.shape))
 
     def export(self) -> ObjectState:
         """The current object: prompts, edits and mask, to come back to with `restore`."""
         with self._exclusive():
             self._ready()
-            return ObjectState(self._state)
+            return ObjectState(self._now.state)
 
     def restore(self, state: ObjectState) -> None:
         """Come back to an exported object; the current one is left, and undo brings it back.
@@ -251,13 +251,17 @@ class InferenceSession:
             If `cancel` was set; nothing has changed then.
         """
         with self._exclusive():
-            self._check(prompt)
+            self._checked(prompt)
             if predict is None:
                 predict = not isinstance(prompt, InitialMask | MaskEdit)
             waits = not predict and not isinstance(prompt, InitialMask | MaskEdit)
             plan = [(prompt, predict)]
             return self._play(
-                self._state, plan, Monitor(progress, cancel), probability=probability, queued=waits
+                self._now.state,
+                plan,
+                Monitor(progress, cancel),
+                probability=probability,
+                queued=waits,
             )
 
     def predict(
@@ -270,10 +274,10 @@ class InferenceSession:
         """Predict with all prompts in force, centred on the last one; parameters and errors as in `add`."""
         with self._exclusive():
             self._ready()
-            if not self._state.prompts:
+            if not self._now.state.prompts:
                 raise SessionError("There is no prompt to predict from; add one first.")
             return self._play(
-                self._state, [(None, True)], Monitor(progress, cancel), probability=probability
+                self._now.state, [(None, True)], Monitor(progress, cancel), probability=probability
             )
 
     def remove(
@@ -309,8 +313,9 @@ class InferenceSession:
         """
         with self._exclusive():
             at = self._step_of(index)
-            plan = [(s.prompt, s.predicted) for s in self._state.steps[at + 1 :]]
-            return self._replay_from(at, plan, Monitor(progress, cancel), probability)
+            before = self._now.state.moved_to(self._now.state.steps[:at])
+            plan = [(s.prompt, s.predicted) for s in self._now.state.steps[at + 1 :]]
+            return self._play(before, plan, Monitor(progress, cancel), probability=probability)
 
     def replace(
         self,
@@ -324,33 +329,30 @@ class InferenceSession:
         """Change an earlier prompt, as if it had been so from the start; parameters and errors as in `remove`."""
         with self._exclusive():
             at = self._step_of(index)
-            self._check(prompt)
-            plan = [(s.prompt, s.predicted) for s in self._state.steps[at:]]
+            self._checked(prompt)
+            before = self._now.state.moved_to(self._now.state.steps[:at])
+            plan = [(s.prompt, s.predicted) for s in self._now.state.steps[at:]]
             plan[0] = (prompt, plan[0][1])
-            return self._replay_from(at, plan, Monitor(progress, cancel), probability)
+            return self._play(before, plan, Monitor(progress, cancel), probability=probability)
 
     def undo(self) -> bool:
         """Take the last action back, to any depth. Returns whether there was one."""
         with self._exclusive():
-            if not self._history.past:
+            history = self._now.history
+            if not history.past:
                 return False
-            state, history = (
-                self._state.moved_to(self._history.past[-1].before),
-                self._history.undone(),
-            )
-            self._state, self._history = state, history
+            state = self._now.state.moved_to(history.past[-1].before)
+            self._now = replace(self._now, state=state, history=history.undone())
             return True
 
     def redo(self) -> bool:
         """Do the last undone action again, without the network. Returns whether there was one."""
         with self._exclusive():
-            if not self._history.future:
+            history = self._now.history
+            if not history.future:
                 return False
-            state, history = (
-                self._state.moved_to(self._history.future[-1].after),
-                self._history.redone(),
-            )
-            self._state, self._history = state, history
+            state = self._now.state.moved_to(history.future[-1].after)
+            self._now = replace(self._now, state=state, history=history.redone())
             return True
 
     # Files
@@ -366,7 +368,8 @@ class InferenceSession:
         with self._exclusive():
             self._ready()
             record.write(
-                path, record.describe(self, [(s.prompt, s.predicted) for s in self._state.steps])
+                path,
+                record.describe(self, [(s.prompt, s.predicted) for s in self._now.state.steps]),
             )
 
     @classmethod
@@ -421,9 +424,9 @@ class InferenceSession:
         record.check_identity(saved, session)
         for prompt, _ in saved.plan:
             if prompt is not None:
-                session._check(prompt)
+                session._checked(prompt)
         if saved.plan:
-            session._play(session._state, saved.plan, Monitor(progress, cancel))
+            session._play(session._now.state, saved.plan, Monitor(progress, cancel))
         record.compare(saved, session)
         return session
 
@@ -444,139 +447,44 @@ class InferenceSession:
                 self._busy = False
 
     def _ready(self) -> Predictor:
-        if self._predictor is None:
+        if self._now.predictor is None:
             raise SessionError("There is no image yet; call set_image first.")
-        return self._predictor
+        return self._now.predictor
 
-    def _check(self, prompt: Prompt) -> None:
-        """Refuse what cannot be used, before anything changes."""
-        if not isinstance(prompt, get_args(Prompt)):
-            raise PromptError(
-                f"Not a prompt: {prompt!r}. Use Point, BoxPrompt, Scribble, Lasso, InitialMask or MaskEdit."
-            )
-        shape = self._ready().reader.volume.shape
-        if isinstance(prompt, InitialMask):
-            if prompt.shape != shape:
-                raise PromptError(
-                    f"The initial mask has shape {prompt.shape}, but the image has {shape}."
-                )
-            return
-        kinds = self._model.capabilities.kinds
-        if not isinstance(prompt, MaskEdit) and prompt.kind not in kinds:
-            raise PromptError(
-                f"This model does not know prompts of kind {prompt.kind}; it knows {', '.join(sorted(kinds))}."
-            )
-        if not _touches(prompt, shape):
-            what = (
-                f"point at {prompt.position}"
-                if isinstance(prompt, Point)
-                else f"{prompt.kind} at {prompt.bounds}"
-            )
-            raise PromptError(f"The {what} lies outside the image of shape {shape} (z, y, x).")
+    def _checked(self, prompt: Prompt) -> Prompt:
+        return check_prompt(
+            prompt, self._ready().reader.volume.shape, self._model.capabilities.kinds
+        )
 
     def _step_of(self, index: int) -> int:
         """Step that placed prompt `index` of those in force."""
         self._ready()
-        placed = [i for i, step in enumerate(self._state.steps) if step.prompt is not None]
-        count = len(self._state.prompts)
+        placed = [i for i, step in enumerate(self._now.state.steps) if step.prompt is not None]
+        count = len(self._now.state.prompts)
         if not -count <= operator.index(index) < count:
             raise PromptError(
                 f"There is no prompt {index!r}; {count} are in force, counted from 0."
             )
         return placed[len(placed) - count + operator.index(index) % count]
 
-    def _replay_from(self, at: int, plan: _Plan, monitor: Monitor, probability: bool) -> Prediction:
-        before = self._state.moved_to(self._state.steps[:at])
-        return self._play(before, plan, monitor, probability=probability)
-
     def _play(
         self,
         start: State,
-        plan: _Plan,
+        plan: Plan,
         monitor: Monitor,
         *,
         probability: bool = False,
         queued: bool = False,
     ) -> Prediction:
-        """Run steps from a state on and make the result the current state: all of them or none."""
-        began, state, passes = time.perf_counter(), start, []
-        outcome: Outcome | None = None
-        for prompt, predicted in plan:
-            state, result = self._step(state, prompt, predicted, monitor, probability)
-            if result is not None:
-                outcome = result
-                passes += result.passes
-        delta = self._state.mask.difference(state.mask)
-        changed = delta.bounds
-        values = state.mask.read(changed or Box((0, 0, 0), (0, 0, 0)))
-        prediction = Prediction(
-            changed=changed,
-            mask=values,
-            zoom=outcome.zoom if outcome else 1.0,
-            forwards=len(passes),
-            seconds=time.perf_counter() - began,
-            passes=tuple(passes),
-            probability=_probability(outcome, changed, values) if probability else None,
+        """Run steps and make the result the current state: all of them or none."""
+        state, prediction = play(
+            self._ready(), self._now.state, start, plan, monitor, probability=probability
         )
-        self._become(state, queued=queued, predicted=bool(passes) and start is self._state)
+        ran = bool(prediction.forwards) and start is self._now.state
+        self._become(state, queued=queued, predicted=ran)
         return prediction
 
-    def _step(
-        self,
-        state: State,
-        prompt: Prompt | None,
-        predict: bool,
-        monitor: Monitor,
-        probability: bool,
-    ) -> tuple[State, Outcome | None]:
-        """State after one more step; the given one stays as it is."""
-        prompts = (
-            (prompt,)
-            if isinstance(prompt, InitialMask)
-            else (*state.prompts, *([prompt] if prompt else []))
-        )
-        base = ChunkStore(state.mask.shape) if isinstance(prompt, InitialMask) else None
-        canvas = Canvas(
-            (base or state.mask).draft(), (base or state.previous).draft(), edits(prompts)
-        )
-        if isinstance(prompt, InitialMask | MaskEdit):
-            value = np.full(prompt.mask.shape, prompt.positive)
-            for draft in (canvas.mask, canvas.previous):
-                draft.write(prompt.bounds, value, prompt.mask)
-        outcome = None
-        if predict and prompts:
-            outcome = self._ready().run(prompts, canvas, monitor, probability=probability)
-        mask, previous = canvas.mask.finish(), canvas.previous.finish()
-        step = Step(
-            prompt, predict, state.mask.difference(mask), state.previous.difference(previous)
-        )
-        return State((*state.steps, step), mask, previous), outcome
-
     def _become(self, state: State, *, queued: bool = False, predicted: bool = False) -> None:
-        action = Action(self._state.steps, state.steps, queued)
-        history = self._history.did(action, predicted=predicted)
-        self._state, self._history = state, history
-
-
-def _touches(prompt: Prompt, shape: Index3) -> bool:
-    """Whether some voxel of a prompt lies in the image."""
-    inside = prompt.bounds.clip(shape)
-    if inside.is_empty:
-        return False
-    mask = getattr(prompt, "mask", None)
-    return mask is None or bool(mask[inside.relative_to(prompt.bounds).slices].any())
-
-
-def _probability(
-    outcome: Outcome | None, changed: Box | None, values: NDArray[np.uint8]
-) -> NDArray[np.float32] | None:
-    """Probability of the object in the changed box, later passes over earlier ones."""
-    out = values.astype(np.float32)
-    if changed is not None and outcome is not None:
-        for box, part, where in outcome.probabilities or ():
-            common = box.intersect(changed)
-            if not common.is_empty:
-                inside = common.relative_to(box).slices
-                target = out[common.relative_to(changed).slices]
-                np.copyto(target, part[inside], where=True if where is None else where[inside])
-    return out
+        action = Action(self._now.state.steps, state.steps, queued)
+        history = self._now.history.did(action, predicted=predicted)
+        self._now = replace(self._now, state=state, history=history)
