@@ -33,7 +33,7 @@ __all__ = ["InferenceSession"]
 
 @dataclass(frozen=True, slots=True)
 class _Now:
-    """All that a session holds: one value, so that an interrupt finds the old one or the new one and nothing between."""
+    """All that a session holds: one value, so that an interrupt finds the old one or the new one, nothing between."""
 
     predictor: Predictor | None = None
     state: State = field(default_factory=lambda: State.empty((0, 0, 0)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +44,7 @@ def check_prompt(prompt: Prompt, shape: Index3, kinds: frozenset[str]) -> Prompt
     PromptError
         If it is no prompt, of a kind that the model does not know, outside the image, or a mask of another shape.
     """
-    if not isinstance(prompt, get_args(Prompt)):
+    if not isinstance(prompt, Prompt):
         raise PromptError(
             f"Not a prompt: {prompt!r}. Use Point, BoxPrompt, Scribble, Lasso, InitialMask or MaskEdit."
         )
