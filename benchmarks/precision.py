@@ -1,0 +1,184 @@
+"""Agreement of bf16 and fp16 with fp32: the same prompts played in every precision, the masks compared after each.
+
+The prompts are those of the conformance cases and one point in each nucleus of the real stack. The reference is fp32 on
+the CPU; with a CUDA device its precisions are compared too. Each precision goes on from its own masks, as a user would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import statistics
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _nuclei import load_nuclei
+from _runs import add_shared, skip
+from _scenes import dice
+from numpy.typing import NDArray
+
+import napari_nninteractive as nni
+
+_NOT_OURS = ("14_", "30_")  # a point outside the image; a rule in place of the network
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """A mask against the one of fp32 on the CPU, after one step.
+
+    Attributes
+    ----------
+    setting : str
+        Device and precision.
+    scene, step : str
+        What was played.
+    voxels : int
+        Of the object in fp32.
+    differ : int
+        Voxels that differ.
+    dice : float
+        Overlap.
+    """
+
+    setting: str
+    scene: str
+    step: str
+    voxels: int
+    differ: int
+    dice: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """An image and records of prompts on it, as the conformance cases hold them."""
+
+    name: str
+    image: NDArray[Any]
+    records: list[list[Any]]
+
+
+def scenes(shared: Path) -> Iterator[Scene]:
+    """Conformance cases, then the nuclei."""
+    spec = importlib.util.spec_from_file_location("volumes", shared / "golden" / "volumes.py")
+    if spec is None or spec.loader is None:
+        return
+    volumes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(volumes)
+    for path in sorted((shared / "golden" / "cases").glob("*.npz")):
+        if not path.name.startswith(_NOT_OURS):
+            image, records, *_ = volumes.load(path.stem)
+            yield Scene(path.stem, image, records)
+    nuclei = load_nuclei(shared)
+    if nuclei is not None:
+        for number, middle in zip(nuclei.ids, nuclei.middles(), strict=True):
+            yield Scene(f"nucleus {number}", nuclei.image, [["point", list(middle), True]])
+
+
+def prompt_of(
+    record: list[Any],
+) -> nni.Point | nni.BoxPrompt | nni.Scribble | nni.Lasso | nni.InitialMask:
+    """Prompt of a record."""
+    kind = record[0]
+    if kind.startswith("point"):
+        return nni.Point(record[1], positive=record[2])
+    if kind == "bbox":
+        start, stop = zip(*record[1], strict=True)
+        return nni.BoxPrompt(start, stop, positive=record[2])
+    if kind == "initial_seg":
+        return nni.InitialMask(record[1])
+    drawn = nni.Scribble if kind == "scribble" else nni.Lasso
+    z, y, x = (a for a, _ in record[3]) if record[3] else (0, 0, 0)
+    return drawn(record[1], origin=(z, y, x), positive=record[2])
+
+
+def play(session: nni.InferenceSession, record: list[Any]) -> None:
+    """Do what a record says."""
+    match record[0]:
+        case "undo":
+            session.undo()
+        case "reset":
+            session.reset()
+        case "point_norun":
+            session.add(prompt_of(record), predict=False)
+        case "initial_seg":
+            session.add(prompt_of(record), predict=bool(record[2]))
+        case _:
+            session.add(prompt_of(record))
+
+
+def settings() -> dict[str, tuple[str, str]]:
+    """Device and precision by name, the reference first."""
+    found = {"cpu fp32": ("cpu", "fp32"), "cpu bf16": ("cpu", "bf16")}
+    if torch.cuda.is_available():
+        found |= {f"cuda {p}": ("cuda", p) for p in ("fp32", "bf16", "fp16")}
+    return found
+
+
+def compare(scene: Scene, sessions: dict[str, nni.InferenceSession]) -> Iterator[Agreement]:
+    """Play a scene in all sessions, the reference first."""
+    for session in sessions.values():
+        session.set_image(scene.image)
+    for step, record in enumerate(scene.records):
+        masks = {}
+        for name, session in sessions.items():
+            play(session, record)
+            masks[name] = np.asarray(session.mask[...])
+        reference = masks.pop(next(iter(sessions)))
+        for name, mask in masks.items():
+            yield Agreement(
+                name,
+                scene.name,
+                f"{step + 1} {record[0]}",
+                int(np.count_nonzero(reference)),
+                int(np.count_nonzero(mask != reference)),
+                dice(mask, reference),
+            )
+
+
+def main() -> None:
+    """Compare on the model of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "model", nargs="?", type=Path, help="model folder (default: golden/model_small)"
+    )
+    add_shared(parser)
+    parser.add_argument("--threads", type=int, default=2, help="of the CPU (default: 2)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write all results here")
+    options = parser.parse_args()
+    model = options.model or options.shared / "golden" / "model_small"
+    if not model.is_dir() or not (options.shared / "golden" / "cases").is_dir():
+        skip(f"{model} or the conformance cases in {options.shared} are missing")
+
+    torch.set_num_threads(options.threads)
+    sessions = {
+        name: nni.InferenceSession(nni.load_model(model, device=device), precision=precision)  # type: ignore[arg-type]
+        for name, (device, precision) in settings().items()
+    }
+    rows: list[Agreement] = []
+    for scene in scenes(options.shared):
+        for row in compare(scene, sessions):
+            print(
+                f"{row.scene}, step {row.step}, {row.setting}: Dice {row.dice:.5f}, {row.differ} of {row.voxels} differ"
+            )
+            rows.append(row)
+    for name in list(sessions)[1:]:
+        values = [row.dice for row in rows if row.setting == name]
+        part = sum(row.differ for row in rows if row.setting == name)
+        whole = sum(row.voxels for row in rows if row.setting == name)
+        print(
+            f"{name} against cpu fp32: median Dice {statistics.median(values):.5f}, lowest {min(values):.5f}, "
+            f"{part / whole:.4%} of the objects' voxels differ ({len(values)} masks)"
+        )
+    if options.json:
+        options.json.write_text(
+            json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()
