@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -83,8 +84,8 @@ class Volume:
         ImageError
             If `data` has the wrong number of axes, no voxels or no real numbers, or `spacing` does not fit it.
         """
-        if isinstance(data, list | tuple) and data and isinstance(data[0], ArrayLike3D):
-            data = data[0]
+        if _is_pyramid(data):
+            data = cast(Sequence[object], data)[0]
         array = data if isinstance(data, ArrayLike3D) else _as_array(data)
         shape, dtype = _shape_and_dtype(array)
         if len(shape) not in (2, 3):
@@ -137,6 +138,18 @@ class Volume:
         for _, block in self.slabs():  # in C order, however large the slabs are
             digest.update(np.ascontiguousarray(block, dtype=little).reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
+
+
+def _is_pyramid(data: object) -> bool:
+    """Whether data is a list of arrays that shrink; arrays of one shape are the slices of a stack."""
+    if (
+        not isinstance(data, list | tuple)
+        or not data
+        or not all(isinstance(level, ArrayLike3D) for level in data)
+    ):
+        return False
+    shapes = [tuple(level.shape) for level in data]
+    return len(shapes) == 1 or all(a != b for a, b in pairwise(shapes))
 
 
 def _as_array(data: object) -> ArrayLike3D:
