@@ -1,7 +1,8 @@
 """Agreement of bf16 and fp16 with fp32: the same prompts played in every precision, the masks compared after each.
 
 The prompts are those of the conformance cases and one point in each nucleus of the real stack. The reference is fp32 on
-the CPU; with a CUDA device its precisions are compared too. Each precision goes on from its own masks, as a user would.
+the CPU; with a CUDA device its precisions are compared too. Two questions are asked: what one step costs from the same
+state ("step"), and where a whole session ends when each precision goes on from its own masks ("session").
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Agreement:
     ----------
     setting : str
         Device and precision.
+    question : {"step", "session"}
+        Whether both started the step from the same state, or each from its own.
     scene, step : str
         What was played.
     voxels : int
@@ -46,6 +49,7 @@ class Agreement:
     """
 
     setting: str
+    question: str
     scene: str
     step: str
     voxels: int
@@ -119,25 +123,45 @@ def settings() -> dict[str, tuple[str, str]]:
     return found
 
 
-def compare(scene: Scene, sessions: dict[str, nni.InferenceSession]) -> Iterator[Agreement]:
-    """Play a scene in all sessions, the reference first."""
+def compare(
+    scene: Scene, sessions: dict[str, nni.InferenceSession], question: str
+) -> Iterator[Agreement]:
+    """Play a scene in all sessions, the reference first, and compare after each prediction."""
     for session in sessions.values():
         session.set_image(scene.image)
-    for step, record in enumerate(scene.records):
-        masks = {}
-        for name, session in sessions.items():
+    (_, reference), *others = sessions.items()
+    for number, record in enumerate(scene.records):
+        state = reference.export()
+        play(reference, record)
+        predicted = record[0] not in ("undo", "reset", "point_norun")
+        expected = np.asarray(reference.mask[...])
+        for name, session in others:
+            if question == "step":
+                if not predicted:
+                    continue
+                session.restore(state)
             play(session, record)
-            masks[name] = np.asarray(session.mask[...])
-        reference = masks.pop(next(iter(sessions)))
-        for name, mask in masks.items():
-            yield Agreement(
-                name,
-                scene.name,
-                f"{step + 1} {record[0]}",
-                int(np.count_nonzero(reference)),
-                int(np.count_nonzero(mask != reference)),
-                dice(mask, reference),
-            )
+            mask = np.asarray(session.mask[...])
+            if predicted:
+                yield Agreement(
+                    name,
+                    question,
+                    scene.name,
+                    f"{number + 1} {record[0]}",
+                    int(np.count_nonzero(expected)),
+                    int(np.count_nonzero(mask != expected)),
+                    dice(mask, expected),
+                )
+
+
+def summary(rows: list[Agreement]) -> str:
+    """Median, lowest and total of some comparisons."""
+    values = [row.dice for row in rows]
+    part, whole = sum(row.differ for row in rows), sum(row.voxels for row in rows)
+    return (
+        f"median Dice {statistics.median(values):.5f}, lowest {min(values):.5f}, "
+        f"{part / whole:.4%} of the objects' voxels differ ({len(rows)} masks)"
+    )
 
 
 def main() -> None:
@@ -161,19 +185,17 @@ def main() -> None:
     }
     rows: list[Agreement] = []
     for scene in scenes(options.shared):
-        for row in compare(scene, sessions):
-            print(
-                f"{row.scene}, step {row.step}, {row.setting}: Dice {row.dice:.5f}, {row.differ} of {row.voxels} differ"
-            )
-            rows.append(row)
+        for question in ("step", "session"):
+            for row in compare(scene, sessions, question):
+                print(
+                    f"{row.scene}, {row.setting}, {row.question} {row.step}: "
+                    f"Dice {row.dice:.5f}, {row.differ} of {row.voxels} voxels differ"
+                )
+                rows.append(row)
     for name in list(sessions)[1:]:
-        values = [row.dice for row in rows if row.setting == name]
-        part = sum(row.differ for row in rows if row.setting == name)
-        whole = sum(row.voxels for row in rows if row.setting == name)
-        print(
-            f"{name} against cpu fp32: median Dice {statistics.median(values):.5f}, lowest {min(values):.5f}, "
-            f"{part / whole:.4%} of the objects' voxels differ ({len(values)} masks)"
-        )
+        for question in ("step", "session"):
+            chosen = [row for row in rows if (row.setting, row.question) == (name, question)]
+            print(f"{name} against cpu fp32, by {question}: {summary(chosen)}")
     if options.json:
         options.json.write_text(
             json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8"
