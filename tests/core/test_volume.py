@@ -70,8 +70,8 @@ LAYOUTS = [
     pytest.param(Lazy, id="lazy"),
     pytest.param(lambda a: [a, a[::2, ::2, ::2]], id="pyramid"),
     pytest.param(lambda a: (Lazy(a), Lazy(a[::2])), id="lazy pyramid"),
-    pytest.param(lambda a: a.tolist(), id="nested lists"),
     pytest.param(list, id="list of slices"),
+    pytest.param(lambda a: a.tolist(), id="nested lists"),
 ]
 
 

@@ -149,7 +149,7 @@ def _is_pyramid(data: object) -> bool:
     ):
         return False
     shapes = [tuple(level.shape) for level in data]
-    return len(shapes) == 1 or all(a != b for a, b in pairwise(shapes))
+    return min(map(len, shapes)) > 1 and all(a != b for a, b in pairwise(shapes))
 
 
 def _as_array(data: object) -> ArrayLike3D:
