@@ -247,7 +247,7 @@ REFUSED: list[tuple[str, Callable[[], Volume], str]] = [
     ("text", opened("image.tif"), r"its shape is \(\)"),
     ("empty list", opened([]), r"its shape is \(0,\)"),
     ("ragged lists", opened([[1, 2], [3]]), "not an array"),
-    ("list of numbers", opened([np.float32(1), np.float32(2)]), r"its shape is \(\)"),
+    ("list of numbers", opened([np.float32(1), np.float32(2)]), r"its shape is \(2,\)"),
     ("no voxels", opened(np.zeros((4, 0, 4))), r"no voxels: its shape is \(4, 0, 4\)"),
     ("no voxels, 2D", opened(np.zeros((0, 4))), "no voxels"),
     ("complex", opened(IMAGE * 1j), "real numbers, not complex128; convert"),
