@@ -153,3 +153,31 @@ def test_same_input_same_mask(case: str, volumes: ModuleType, model: Any) -> Non
                 masks[-1].append(np.asarray(session.mask))
     for first, second in zip(*masks, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_the_newer_capability_file_is_followed(volumes: ModuleType) -> None:
+    newer = nni.load_model(GOLDEN / "model_small_info", device="cpu")
+    encoding = newer.capabilities.encoding
+    assert (encoding.decay, encoding.point_radius) == (0.95, 3)
+    assert encoding.channels["point"] == (3, 4)
+    assert encoding.channels["scribble"] == (5, 6)
+    assert newer.licence == "CC0 (synthetic weights)"
+    image = volumes.load("01_point")[0]
+    network = Recorder(newer.network)
+    session = nni.InferenceSession(newer, precision="fp32", network=network)
+    session.set_image(image)
+    session.add(nni.BoxPrompt((40, 44, 38), (52, 56, 50)), predict=False)
+    out = session.add(nni.Point((46, 50, 44)))
+    assert out.forwards == 1
+    sums = network.sums[0]
+    assert sums[2] == pytest.approx(0.95 * 12**3, rel=1e-5)
+    assert sums[4] > 0
+    assert sums[[3, 5, 6, 7]].tolist() == [0, 0, 0, 0]
+
+
+def test_a_model_without_3d_boxes_refuses_them(volumes: ModuleType, model: Any) -> None:
+    session = nni.InferenceSession(model, precision="fp32")
+    session.set_image(volumes.load("01_point")[0])
+    with pytest.raises(nni.PromptError, match="bbox3d"):
+        session.add(nni.BoxPrompt((40, 44, 38), (52, 56, 50)))
+    assert session.prompts == ()
