@@ -20,7 +20,7 @@ from napari_nninteractive.errors import ImageError
 
 __all__ = ["ArrayLike3D", "Volume"]
 
-_SLAB_BYTES = 1 << 25  # bytes read at once where the whole image is passed over
+_SLAB_BYTES = 1 << 22  # bytes read at once where the whole image is passed over
 
 
 @runtime_checkable
@@ -121,7 +121,7 @@ class Volume:
         return np.asarray(self.data[key])
 
     def slabs(self) -> Iterator[tuple[Box, NDArray[Any]]]:
-        """All voxels once, in pieces of about 32 MiB along z (and y, where one slice is larger)."""
+        """All voxels once, in pieces of about 4 MiB along z (and y, where one slice is larger)."""
         _, height, width = self.shape
         row = width * self.dtype.itemsize
         rows = max(1, min(height, _SLAB_BYTES // row))
