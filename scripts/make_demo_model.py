@@ -108,11 +108,8 @@ def program(network: Any) -> None:
     network.decoder.seg_layers[-1].bias[0] = 10.0
 
 
-def main() -> None:
+def write(folder: Path) -> None:
     """Write the folder."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("out", type=Path, help="folder to make")
-    folder = parser.parse_args().out
     plan = architecture()
     network = get_network_from_plans(
         plan["network_class_name"],
@@ -143,6 +140,14 @@ def main() -> None:
         "network_weights": network.state_dict(),
     }
     torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
+
+
+def main() -> None:
+    """Write the folder that is named."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("out", type=Path, help="folder to make")
+    folder = parser.parse_args().out
+    write(folder)
     print(
         f"wrote {folder}: weights set by hand, which flood bright voxels from a click",
         file=sys.stderr,

@@ -16,7 +16,8 @@ import numpy as np
 import SimpleITK as sitk
 import tifffile
 
-from napari_nninteractive.core.samples import Sample, nuclei
+from napari_nninteractive.core.samples import nuclei
+from napari_nninteractive.core.simulate import centre_point
 
 
 def write(path: Path, array: np.ndarray, spacing: tuple[float, float, float]) -> None:
@@ -29,18 +30,6 @@ def write(path: Path, array: np.ndarray, spacing: tuple[float, float, float]) ->
     image = sitk.GetImageFromArray(array)
     image.SetSpacing((x, y, z))
     sitk.WriteImage(image, str(path), useCompression=True)
-
-
-def target(sample: Sample) -> int:
-    """Label of the largest nucleus that does not touch the border of the stack."""
-    labels = sample.labels
-    inner = labels[1:-1, 1:-1, 1:-1]
-    frame = np.ones(labels.shape, bool)
-    frame[1:-1, 1:-1, 1:-1] = False
-    sizes = np.bincount(inner.ravel(), minlength=int(labels.max()) + 1)
-    sizes[0] = 0
-    sizes[np.unique(labels[frame])] = 0
-    return int(np.argmax(sizes))
 
 
 def main() -> None:
@@ -56,7 +45,8 @@ def main() -> None:
     print(
         f"wrote {path} and {truth}: synthetic nuclei, {sample.image.shape} voxels", file=sys.stderr
     )
-    print(",".join(str(i) for i in sample.middle(target(sample))))
+    point = centre_point(sample.labels == sample.inner_object())
+    print(",".join(str(i) for i in point.position))
 
 
 if __name__ == "__main__":

@@ -23,9 +23,8 @@ def test_one_click_finds_the_nucleus(tmp_path: Path) -> None:
     stack, model, out = tmp_path / "stack.nii.gz", tmp_path / "model", tmp_path / "mask.nii.gz"
     point = run("make_demo_stack.py", stack).strip()
     run("make_demo_model.py", model)
-    assert (
-        main(["segment", str(stack), "--model", str(model), "--point", point, "-o", str(out)]) == 0
-    )
+    words = [stack, "--model", model, "--point", point, "--precision", "fp32", "-o", out]
+    assert main(["segment", *map(str, words)]) == 0
     labels, mask = read_image(tmp_path / "stack_truth.nii.gz"), read_image(out)
     truth = labels.data[...] == labels.data[tuple(int(i) for i in point.split(","))]
     dice = 2 * (truth & (mask.data[...] == 1)).sum() / (truth.sum() + mask.data[...].sum())

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from fixtures.model_folder import write_model_folder
 
 import napari_nninteractive as nni
 from napari_nninteractive.cli.main import main
@@ -19,11 +18,6 @@ from napari_nninteractive.io import read_image
 
 SHAPE = (20, 30, 26)
 SPACING_XYZ = (0.5, 0.5, 2.0)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model_folder(tmp_path_factory.mktemp("model") / "tiny")
 
 
 @pytest.fixture

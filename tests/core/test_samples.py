@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_nninteractive.core.samples import SAMPLES, nuclei, packed_cells
+from napari_nninteractive.core.samples import SAMPLES, Sample, nuclei, packed_cells
 
 SMALL = (24, 48, 40)
 
@@ -64,18 +64,15 @@ def test_packed_cells_have_no_gaps_and_bright_walls() -> None:
     )
 
 
-def test_middle_lies_deepest() -> None:
-    sample = nuclei()
-    label = int(np.argmax(np.bincount(sample.labels.ravel())[1:])) + 1
-    z, y, x = sample.middle(label)
-    assert sample.labels[z, y, x] == label
-    depth = ndimage.distance_transform_edt(
-        np.pad(sample.labels == label, 1), sampling=sample.spacing
-    )
-    assert depth[z + 1, y + 1, x + 1] == depth.max()
-    for wrong in (0, 9999):
-        with pytest.raises(ValueError, match="There is no object"):
-            sample.middle(wrong)
+def test_inner_object_is_the_largest_that_is_whole() -> None:
+    labels = np.zeros((16, 16, 16), np.uint16)
+    labels[4:9, 4:9, 4:9] = 3
+    labels[10:12, 4:9, 4:9] = 1
+    labels[2:14, 12:, 2:14] = 2  # larger, but cut by the border
+    sample = Sample("blocks", labels, labels, (1.0, 1.0, 1.0))
+    assert sample.inner_object() == 3
+    cut = Sample("one", labels[5:9, 5:9, 5:9], labels[5:9, 5:9, 5:9], (1.0, 1.0, 1.0))
+    assert cut.inner_object() == 3
 
 
 def test_too_small_says_how_large() -> None:

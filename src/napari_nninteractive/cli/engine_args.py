@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from typing import TYPE_CHECKING
 
 from napari_nninteractive.cli.prompt_args import Plan
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     from napari_nninteractive.engine.results import Progress
     from napari_nninteractive.engine.session import InferenceSession
 
-__all__ = ["add_engine_arguments", "open_session", "run_plan"]
+__all__ = ["add_engine_arguments", "add_model_arguments", "open_session", "run_plan"]
 
 
-def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the choice of model, device and precision, which other commands share."""
+def add_model_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the choice of model, device and precision, which all commands with a model share."""
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model",
@@ -37,6 +38,12 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="of the network (default: auto, what the device does fast)",
     )
+    return group
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `open_session` reads."""
+    group = add_model_arguments(parser)
     group.add_argument(
         "--no-autozoom",
         action="store_true",
@@ -58,7 +65,7 @@ def open_session(args: argparse.Namespace) -> InferenceSession:
         line.clear()
 
 
-def run_plan(session: InferenceSession, plan: Plan) -> None:
+def run_plan(session: InferenceSession, plan: Plan) -> float:
     """Add prompts in order, with progress on a terminal.
 
     Parameters
@@ -67,7 +74,13 @@ def run_plan(session: InferenceSession, plan: Plan) -> None:
         With an image.
     plan : list of (Prompt or None, bool)
         What to add (None: nothing), and whether to predict then.
+
+    Returns
+    -------
+    float
+        Seconds it took.
     """
+    began = time.perf_counter()
     line = ProgressLine()
     try:
         for number, (prompt, predict) in enumerate(plan, start=1):
@@ -84,6 +97,7 @@ def run_plan(session: InferenceSession, plan: Plan) -> None:
                 session.add(prompt, predict=predict, progress=show)
     finally:
         line.clear()
+    return time.perf_counter() - began
 
 
 def _title(prompt: Prompt | None) -> str:

@@ -93,6 +93,12 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--debug", action="store_true", help="show the whole trace of an error, and log messages"
     )
+    parser.add_argument(
+        "--print-completion",
+        choices=("bash", "zsh", "tcsh"),
+        metavar="SHELL",
+        help="print a script that completes commands and options in bash, zsh or tcsh",
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, text in _available().items():
         if only is not None and name != only:
@@ -137,13 +143,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     try:
         args = parser.parse_args(words)
-        if args.version:
-            from napari_nninteractive import __version__
-
-            say(f"{PROGRAM} {__version__}")
-            return 0
         if args.command is None:
-            parser.print_help(sys.stdout)
+            say(_without_command(args, parser))
             return 0
         logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
         return _load(args.command).run(args)
@@ -157,6 +158,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         note(f"{PROGRAM}: error: {_one_line(error)}")
         return EXIT_ERROR
+
+
+def _without_command(args: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
+    """Answer to words that name no command."""
+    if args.version:
+        from napari_nninteractive import __version__
+
+        return f"{PROGRAM} {__version__}"
+    if args.print_completion:
+        from napari_nninteractive.cli.completion import script
+
+        return script(build_parser(), args.print_completion)
+    return parser.format_help().rstrip()
 
 
 def _one_line(error: Exception) -> str:

@@ -11,6 +11,7 @@ __all__ = ["ProgressLine", "note", "say"]
 def say(text: str = "") -> None:
     """Write a line of the result to standard output."""
     sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def note(text: str) -> None:

@@ -43,22 +43,14 @@ class Sample:
     labels: NDArray[np.uint16]
     spacing: tuple[float, float, float]
 
-    def middle(self, label: int) -> Index3:
-        """Voxel (z, y, x) of an object that lies deepest inside it: where a user would click.
-
-        Raises
-        ------
-        ValueError
-            If there is no such object.
-        """
-        mask = self.labels == label
-        if label == 0 or not mask.any():
-            raise ValueError(
-                f"There is no object {label}; the objects are 1 to {self.labels.max()}."
-            )
-        depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=self.spacing)
-        z, y, x = (int(i) - 1 for i in np.unravel_index(np.argmax(depth), depth.shape))
-        return z, y, x
+    def inner_object(self) -> int:
+        """Label of the largest object that does not touch the border of the stack, or of the largest one if all do."""
+        sizes = np.bincount(self.labels.ravel())
+        sizes[0] = 0
+        cut = [np.unique(np.take(self.labels, [0, -1], axis)) for axis in range(3)]
+        whole = sizes.copy()
+        whole[np.concatenate(cut)] = 0
+        return int(np.argmax(whole if whole.any() else sizes))
 
 
 def nuclei(shape: Sequence[int] = (64, 128, 128), seed: int = 0) -> Sample:

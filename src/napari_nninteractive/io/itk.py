@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
@@ -81,19 +80,24 @@ def _unit(image: Any) -> str:
     return "mm"
 
 
-def write_itk(path: Path, mask: NDArray[np.uint8], geometry: Geometry) -> None:
-    """Write a mask with the geometry of its image.
+def write_itk(path: Path, data: NDArray[Any], geometry: Geometry) -> None:
+    """Write an image or a mask.
 
     Parameters
     ----------
     path : Path
         File to write; compressed where the format can.
-    mask : ndarray
-        (z, y, x) or (y, x) uint8, as many axes as `geometry`.
+    data : ndarray
+        (z, y, x) or (y, x), as many axes as `geometry`.
     geometry : Geometry
-        Of the image.
+        Where its voxels lie.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be written.
     """
-    image = sitk.GetImageFromArray(mask)
+    image = sitk.GetImageFromArray(data)
     image.SetSpacing(geometry.spacing)
     image.SetOrigin(geometry.origin)
     image.SetDirection(geometry.direction)
@@ -101,4 +105,4 @@ def write_itk(path: Path, mask: NDArray[np.uint8], geometry: Geometry) -> None:
         sitk.WriteImage(image, str(path), useCompression=not path.name.endswith(".nii"))
     except RuntimeError as error:
         last = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
-        raise ImageError(f"The mask cannot be written: {last}") from error
+        raise ImageError(f"{path.name} cannot be written: {last}") from error

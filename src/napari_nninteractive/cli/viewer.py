@@ -1,0 +1,58 @@
+"""napari, opened lazily; the widget is found by its manifest, so nothing here imports the plugin."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from napari_nninteractive.errors import NNInteractiveError
+
+__all__ = ["add_widget", "open_viewer", "run_viewer"]
+
+PLUGIN = "napari-nninteractive"
+
+
+def open_viewer() -> Any:
+    """Open an empty napari window.
+
+    Returns
+    -------
+    napari.Viewer
+        The viewer.
+
+    Raises
+    ------
+    NNInteractiveError
+        If napari, Qt or a screen is missing.
+    """
+    try:
+        napari = importlib.import_module("napari")
+        importlib.import_module("qtpy.QtWidgets")
+    except ImportError as error:  # qtpy's own errors are among them
+        raise NNInteractiveError(
+            'napari cannot open a window here: pip install "napari-nninteractive[all]" brings napari with Qt '
+            f"({error})."
+        ) from error
+    return napari.Viewer()
+
+
+def add_widget(viewer: Any) -> None:
+    """Open the plugin's widget beside the canvas.
+
+    Raises
+    ------
+    NNInteractiveError
+        If napari does not find it.
+    """
+    try:
+        viewer.window.add_plugin_dock_widget(PLUGIN)
+    except (KeyError, ValueError) as error:
+        raise NNInteractiveError(
+            f"napari does not find the widget of {PLUGIN}: install the project with pip into the same environment, and "
+            "see that it is switched on in Plugins > Install/Uninstall Plugins."
+        ) from error
+
+
+def run_viewer() -> None:
+    """Hand over to napari until its last window is closed."""
+    importlib.import_module("napari").run()

@@ -1,0 +1,106 @@
+"""`launch` and completion, without a window."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_nninteractive.cli import launch
+from napari_nninteractive.cli.main import main
+from napari_nninteractive.io import Geometry, ImageFile, write_mask
+
+
+class FakeViewer:
+    """Remembers what was asked of it."""
+
+    def __init__(self, widget: bool = True) -> None:
+        self.window, self.widget = self, widget
+        self.images: list[tuple[Any, dict[str, Any]]] = []
+        self.docked: list[str] = []
+        self.closed = False
+
+    def add_image(self, data: Any, **options: Any) -> None:
+        self.images.append((data, options))
+
+    def add_plugin_dock_widget(self, plugin: str) -> None:
+        if not self.widget:
+            raise ValueError(f"{plugin} has no widget")
+        self.docked.append(plugin)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    calls: list[bool] = []
+    monkeypatch.setattr(launch, "run_viewer", lambda: calls.append(True))
+    return calls
+
+
+def test_images_at_their_size_and_the_widget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[bool]
+) -> None:
+    viewer = FakeViewer()
+    monkeypatch.setattr(launch, "open_viewer", lambda: viewer)
+    data = np.arange(60).reshape(3, 4, 5) % 2
+    stack = ImageFile(data, Geometry.from_zyx((2.0, 0.5, 0.25)), "µm")
+    paths = [write_mask(tmp_path / name, data, stack) for name in ("a.tif", "b.nrrd")]
+    assert main(["launch", *map(str, paths)]) == 0
+    assert [options["name"] for _, options in viewer.images] == ["a.tif", "b.nrrd"]
+    assert [options["units"][0] for _, options in viewer.images] == ["micrometer", "millimeter"]
+    for pixels, options in viewer.images:
+        np.testing.assert_array_equal(pixels, data)
+        np.testing.assert_allclose(options["scale"], (2.0, 0.5, 0.25), rtol=1e-6)
+    assert (viewer.docked, started) == (["napari-nninteractive"], [True])
+
+
+def test_no_widget(monkeypatch: pytest.MonkeyPatch, started: list[bool], capsys: Any) -> None:
+    viewer = FakeViewer(widget=False)
+    monkeypatch.setattr(launch, "open_viewer", lambda: viewer)
+    assert main(["launch"]) == 2
+    assert "does not find the widget" in capsys.readouterr().err
+    assert (viewer.closed, started) == (True, [])
+
+
+def test_a_missing_image_is_said_before_a_window_opens(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(launch, "open_viewer", None)
+    assert main(["launch", "absent.nii"]) == 2
+    assert "absent.nii" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["napari", "qtpy.QtWidgets"])
+def test_without_napari_or_qt(missing: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    if missing != "napari":
+        monkeypatch.setitem(sys.modules, "napari", sys)
+    assert main(["launch"]) == 2
+    assert 'pip install "napari-nninteractive[all]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("shtab")
+    assert main(["--print-completion", shell]) == 0
+    text = capsys.readouterr().out
+    assert "segment" in text
+    assert "negative-scribble" in text
+    if shell == "bash":
+        (tmp_path / "complete").write_text(text)
+        check = subprocess.run(
+            ["bash", "-n", str(tmp_path / "complete")], check=False, capture_output=True
+        )
+        assert check.returncode == 0, check.stderr
+
+
+def test_completion_without_shtab(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["--print-completion", "bash"]) == 2
+    assert "pip install shtab" in capsys.readouterr().err
