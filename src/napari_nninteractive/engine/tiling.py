@@ -17,6 +17,8 @@ from napari_nninteractive.core.box import Box, Index3
 
 __all__ = ["Tile", "changed_bounds", "opened", "plan_tiles"]
 
+_BLOCK_VOXELS = 1 << 22  # voxels opened at once
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -68,8 +70,15 @@ def opened(change: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     ndarray of bool
         Same shape; a subset of `change`.
     """
-    eroded = _cube_step(change, side, erode=True)
-    return _cube_step(eroded, side, erode=False) & change
+    halo = 2 * (side // 2)
+    planes = max(1, _BLOCK_VOXELS // max(1, change[:1].size))
+    out = np.empty_like(change)
+    for z in range(0, len(change), planes):
+        low = max(z - halo, 0)
+        block = change[low : z + planes + halo]
+        kept = _cube_step(_cube_step(block, side, erode=True), side, erode=False)
+        out[z : z + planes] = kept[z - low : z - low + planes]
+    return out & change
 
 
 def changed_bounds(change: NDArray[np.bool_]) -> Box | None:
@@ -123,7 +132,9 @@ def plan_tiles(
         )
         count = int(np.count_nonzero(change[part.slices]))
         if count:
-            box = Box.around(part.centre, patch).shift(origin)
+            # Rounded down: only then a part as large as a core lies in the core of a patch of odd size.
+            centre = [(a + b) // 2 for a, b in zip(part.start, part.stop, strict=True)]
+            box = Box.around(centre, patch).shift(origin)
             ranked.append((-count, Tile(box, box.pad([-m for m in margin]))))
     ranked.sort(key=lambda entry: (entry[0], entry[1].patch))
     return tuple(tile for _, tile in ranked)
