@@ -141,6 +141,13 @@ CASES = {
         )
         for dtype in ("uint8", "uint16")
     },
+    "memory_object": Case(
+        "the same with a ball of radius 180, patch 192 and a threshold for the network: the cost of a large object",
+        "memory",
+        ("--rule", "--side", "512", "--radius", "180", "--dtype", "uint8"),
+        _RULE,
+        patch=192,
+    ),
 }
 
 
