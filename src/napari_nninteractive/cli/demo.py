@@ -128,8 +128,11 @@ def _write(folder: Path, sample: Sample, mask: NDArray[np.bool_]) -> None:
     from napari_nninteractive.io.itk import write_itk
 
     geometry = Geometry.from_zyx(sample.spacing)
-    arrays = (sample.image, sample.labels, mask.astype(np.uint8))
-    for name, array in zip(_FILES[:3], arrays, strict=True):
+    for name, array in (
+        ("stack.nii.gz", sample.image),
+        ("truth.nii.gz", sample.labels),
+        ("mask.nii.gz", mask.astype(np.uint8)),
+    ):
         write_itk(folder / name, array, geometry)
 
 
@@ -143,7 +146,7 @@ def _draw(
     from napari_nninteractive.cli.picture import draw_planes
 
     title = f"{sample.name}: {len(points)} click{'s' * (len(points) > 1)}, Dice {_dice(mask, truth):.3f}"
-    draw_planes(folder / _FILES[3], sample.image, mask, truth, points, sample.spacing, title)
+    draw_planes(folder / "demo.png", sample.image, mask, truth, points, sample.spacing, title)
 
 
 def _view(sample: Sample, mask: NDArray[np.bool_], points: list[Point]) -> None:
