@@ -88,11 +88,8 @@ def _filled(rng: np.random.Generator, layout: Layout, level: float) -> Float:
     labels = layout.labels
     count = int(labels.max()) + 1
     ground = rng.uniform(0.0, 0.25)
-    table = (
-        ground + rng.uniform(0.45, 0.9, count)
-        if rng.random() < 0.6 * level + 0.2
-        else np.full(count, ground + 0.7)
-    )
+    spread = rng.choice([0.0, 0.5, 0.75]) * (0.3 + 0.7 * level)
+    table = ground + 0.8 * (1.0 - spread * rng.random(count))
     table[0] = ground
     clean = table.astype(np.float32)[labels]
     profile = rng.random()

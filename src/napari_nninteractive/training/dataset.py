@@ -49,6 +49,8 @@ class EpisodeConfig:
         starting from a wrong mask.
     max_rounds : int
         Most prompts in one episode.
+    shape : tuple of int or None
+        Voxels (z, y, x) of every scene; None: drawn anew for each.
     """
 
     per_scene: int = 4
@@ -58,6 +60,7 @@ class EpisodeConfig:
     refining: float = 0.1
     misled: float = 0.1
     max_rounds: int = 8
+    shape: Index3 | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +123,7 @@ def episodes_of(seed: int, index: int, config: EpisodeConfig) -> list[Episode]:
     reached = min(
         1.0, config.start_level + (1.0 - config.start_level) * index / max(config.ramp, 1)
     )
-    scene = make_scene(rng, level=float(reached * rng.uniform(0.3, 1.0)))
+    scene = make_scene(rng, level=float(reached * rng.uniform(0.3, 1.0)), shape=config.shape)
     if not scene.targets:
         return []
     sizes = np.bincount(scene.labels.ravel())[list(scene.targets)].astype(float)
@@ -137,12 +140,19 @@ def episodes_of(seed: int, index: int, config: EpisodeConfig) -> list[Episode]:
 
 
 def normalised(scene: Scene, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return the image z-scored, then shifted and stretched as if it were a part of a larger image."""
-    image = (scene.image - scene.image.mean()) / max(float(scene.image.std()), 1e-6)
-    if rng.random() < 0.7:
-        stretch = np.exp(rng.normal(0.0, 0.4))
-        image = image * stretch + rng.normal(0.0, 0.5)
-    return np.asarray(image, np.float32)
+    """Return the image z-scored as a part of a larger image that is background for the most part.
+
+    The engine normalises by the statistics of the whole image, so a patch may be far brighter or
+    darker than these: the share of the scene in the imagined image is drawn between 3 and 100 %.
+    """
+    ground = scene.image[scene.labels == 0]
+    level = float(ground.mean()) if ground.size else float(np.percentile(scene.image, 10))
+    above = scene.image - level
+    share = float(np.exp(rng.uniform(np.log(0.03), 0.0))) if rng.random() < 0.6 else 1.0
+    mean = share * float(above.mean())
+    square = share * float((above**2).mean()) + (1.0 - share) * scene.noise**2
+    image = (above - mean) / max(np.sqrt(max(square - mean**2, 0.0)), 1e-3)
+    return np.asarray(image * np.exp(rng.normal(0.0, 0.2)) + rng.normal(0.0, 0.2), np.float32)
 
 
 def _start(

@@ -266,9 +266,12 @@ class Trainer:
         loss = margin_loss(margin, target.float())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
-        self.optimizer.step()
-        self._average()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+            self._average()
+        else:  # a patch without any structure: instance norm divides by nearly nothing, layer after layer
+            log.warning("step %d skipped: its gradient is not finite", self.step)
         predictions = (margin.detach() > 0).cpu().numpy()
         return float(loss.detach()), list(predictions)
 

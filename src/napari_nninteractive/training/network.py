@@ -24,8 +24,8 @@ class NetworkConfig:
         Voxels (z, y, x) that the model sees at inference.
     """
 
-    features: tuple[int, ...] = (16, 32, 64, 128, 160)
-    blocks: tuple[int, ...] = (1, 1, 2, 2, 2)
+    features: tuple[int, ...] = (8, 32, 64, 96, 128)
+    blocks: tuple[int, ...] = (1, 1, 1, 2, 2)
     patch: tuple[int, int, int] = (64, 64, 64)
 
 

@@ -94,7 +94,7 @@ def _nuclei(rng: np.random.Generator, shape: Shape, step: Step, level: float) ->
     extent = np.array(shape) * np.array(step)
     radius = float(np.exp(rng.uniform(np.log(5.0), np.log(20.0))))
     room = float(extent.prod()) / (4.0 / 3.0 * np.pi * radius**3)
-    count = int(np.clip(room * rng.uniform(0.08, 0.7), 2, 55))
+    count = int(np.clip(room * np.exp(rng.uniform(np.log(0.02), np.log(0.7))), 2, 55))
     centres = scattered_centres(rng, extent, count, radius * rng.uniform(0.9, 2.0))
     radii = radius * np.exp(rng.normal(0.0, rng.uniform(0.0, 0.3), len(centres)))
     metrics = random_metrics(rng, radii, rng.uniform(0.0, 0.1 + 0.3 * level))
@@ -241,12 +241,12 @@ _EASY = {
     "sheathed": 0.0,
 }
 _FULL = {
-    "nuclei": 0.38,
-    "packed": 0.22,
+    "nuclei": 0.46,
+    "packed": 0.18,
     "tubes": 0.08,
-    "regions": 0.10,
-    "processes": 0.12,
-    "sheathed": 0.10,
+    "regions": 0.09,
+    "processes": 0.10,
+    "sheathed": 0.09,
 }
 
 

@@ -1,0 +1,132 @@
+"""The loop: it learns, resumes to the same weights, stops at its budget; the folder that it writes is loaded."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_nninteractive.errors import ModelError
+from napari_nninteractive.training.dataset import (
+    ENCODING,
+    EpisodeConfig,
+    advance,
+    episodes_of,
+    sample_of,
+)
+from napari_nninteractive.training.export import export_model
+from napari_nninteractive.training.loop import CHECKPOINT, TrainConfig, Trainer, margin_loss, train
+from napari_nninteractive.training.network import NetworkConfig, build
+from napari_nninteractive.training.run import export_run
+
+TINY = NetworkConfig(features=(4, 8), blocks=(1, 1), patch=(16, 16, 16))
+CONFIG = TrainConfig(
+    minutes=10.0,
+    max_steps=6,
+    batch=2,
+    patch=(16, 16, 16),
+    late_patch=(16, 16, 16),
+    warm_up=2,
+    pool=2,
+    network=TINY,
+    episodes=EpisodeConfig(per_scene=4, start_level=0.0, ramp=10_000, shape=(20, 24, 24)),
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def weights(trainer):
+    return {k: v.detach().clone() for k, v in trainer.network.named_parameters()}
+
+
+def test_a_resumed_run_ends_with_the_same_weights_as_one_without_a_pause(tmp_path):
+    whole = train(tmp_path / "whole", CONFIG)
+    train(tmp_path / "parts", replace(CONFIG, max_steps=3, cool_from=1.0))
+    resumed = train(tmp_path / "parts", CONFIG, resume=True)
+    assert (whole.step, resumed.step) == (6, 6)
+    assert whole.samples == resumed.samples
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(resumed)[name]), name
+        assert torch.equal(whole.averaged[name], resumed.averaged[name]), name
+
+
+def test_the_loss_on_scenes_that_it_did_not_see_falls(tmp_path):
+    config = replace(CONFIG, max_steps=60, rate=5e-3, average=0.9, cool_from=0.5)
+    fresh = [e for e in map(advance, episodes_of(1, 0, config.episodes)) if e is not None]
+    samples = [sample_of(e, config.patch) for e in fresh]
+    inputs = torch.from_numpy(np.stack([s.inputs for s in samples]))
+    target = torch.from_numpy(np.stack([s.target for s in samples])).float()
+
+    def loss(trainer):
+        with torch.inference_mode():
+            logits = trainer.averaged_network()(inputs)
+        return float(margin_loss(logits[:, 1] - logits[:, 0], target))
+
+    before = loss(Trainer(config, torch.device("cpu")))
+    assert loss(train(tmp_path, config)) < before - 0.15
+
+
+def test_another_seed_gives_another_run(tmp_path):
+    losses = {0: [], 1: []}
+    for seed, found in losses.items():
+        config = replace(CONFIG, max_steps=2, seed=seed)
+        train(tmp_path / str(seed), config, report=lambda r, found=found: found.append(r.loss))
+    assert losses[0] != losses[1]
+
+
+def test_the_time_budget_ends_the_run_and_a_checkpoint_is_left(tmp_path):
+    trainer = train(tmp_path, replace(CONFIG, minutes=0.02, max_steps=None))
+    assert trainer.spent >= 0.02 * 60
+    assert trainer.progress == 1.0
+    assert (tmp_path / CHECKPOINT).exists()
+
+
+def test_loss_of_a_perfect_and_of_a_wrong_answer():
+    target = torch.zeros(1, 8, 8, 8)
+    target[:, 2:6, 2:6, 2:6] = 1
+    sure = 20.0 * (2 * target - 1)
+    assert float(margin_loss(sure, target)) == pytest.approx(0.0, abs=1e-3)
+    # All wrong: cross entropy 20, no overlap of 512 voxels in all (10 of smoothing).
+    assert float(margin_loss(-sure, target)) == pytest.approx(20 + 1 - 10 / 522, abs=1e-3)
+
+
+def test_an_export_holds_the_averaged_weights_once_and_in_half_precision(tmp_path):
+    trainer = train(tmp_path / "run", replace(CONFIG, max_steps=2))
+    folder = export_run(trainer, tmp_path / "model")
+    path = folder / "fold_0" / "checkpoint_final.pth"
+    checkpoint = torch.load(path, weights_only=True)
+    for name, value in trainer.averaged.items():
+        assert torch.equal(checkpoint["network_weights"][name], value.half()), name
+    assert path.stat().st_size < 2 * sum(v.numel() for v in trainer.averaged.values()) + 100_000
+    info = json.loads((folder / "inference_info.json").read_text())
+    assert info["interaction_decay"] == ENCODING.decay
+    assert (folder / "LICENSE").read_text().splitlines()[0] == "BSD-3-Clause"
+
+
+def test_the_exported_folder_gives_the_same_answers_as_the_network(tmp_path):
+    from napari_nninteractive.engine.model import load_model
+
+    torch.manual_seed(1)
+    network = build(TINY).eval()
+    export_model(network, tmp_path, config=TINY, encoding=ENCODING)
+    model = load_model(tmp_path, device="cpu")
+    assert model.patch_size == TINY.patch
+    assert model.capabilities.encoding == ENCODING
+    inputs = torch.randn(1, 8, 16, 16, 16)
+    with torch.inference_mode():
+        assert torch.allclose(model.network(inputs), network.half().float()(inputs), atol=1e-5)
+
+
+def test_weights_that_are_not_finite_are_not_exported(tmp_path):
+    network = build(TINY)
+    with torch.no_grad():
+        next(network.parameters()).fill_(float("nan"))
+    with pytest.raises(ModelError, match="not finite"):
+        export_model(network, tmp_path, config=TINY, encoding=ENCODING)
