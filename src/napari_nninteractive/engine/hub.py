@@ -233,6 +233,7 @@ def _fetch_rest(
             return
         try:
             _append(file, partial, progress, cancel)
+            return
         except _transport_error():
             if partial.stat().st_size <= before or attempt + 1 == _ATTEMPTS:
                 raise
@@ -249,6 +250,10 @@ def _append(
         get_session().stream("GET", file.url, headers=headers, timeout=_TIMEOUT) as response,
         partial.open("ab") as out,
     ):
+        if (
+            response.status_code == 416
+        ):  # less than listed, and all of it is here: found by its size
+            return
         response.raise_for_status()
         if response.status_code != 206 and done:  # the server does not go on in the middle
             out.truncate(0)
