@@ -18,6 +18,7 @@ import torch
 from napari_nninteractive.core.box import Index3
 from napari_nninteractive.engine.capabilities import Capabilities, read_capabilities, read_json
 from napari_nninteractive.engine.device import choose_device
+from napari_nninteractive.engine.registry import resolve
 from napari_nninteractive.errors import ModelError
 
 __all__ = ["Model", "load_model"]
@@ -76,7 +77,7 @@ class Model:
 
 
 def load_model(name: str | Path, device: str | torch.device = "auto") -> Model:
-    """Load a model folder.
+    """Load a model by its registered name, or from a folder.
 
     No code from the folder is executed: weights are unpickled with torch's restricted loader and an allow list, and the
     plans may name nothing but the published architecture and layers of torch.
@@ -84,7 +85,8 @@ def load_model(name: str | Path, device: str | torch.device = "auto") -> Model:
     Parameters
     ----------
     name : str or Path
-        Folder in the published format.
+        Folder in the published format, or a registered name: "builtin", or what `napari-nninteractive models list`
+        shows; see `registry.resolve`.
     device : str or torch.device
         "auto", "cpu", "cuda", "mps" or what torch knows.
 
@@ -100,11 +102,7 @@ def load_model(name: str | Path, device: str | torch.device = "auto") -> Model:
     SessionError
         If the device is not there.
     """
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        raise ModelError(
-            f"There is no model folder {folder}: give a folder that holds plans.json and fold_0."
-        )
+    folder = resolve(name)
     chosen = choose_device(device)
     capabilities = read_capabilities(folder)
     _check_dataset(folder)
