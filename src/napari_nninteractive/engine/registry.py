@@ -6,6 +6,7 @@ after its licence was accepted, complete or not at all, into a cache folder.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -157,7 +158,9 @@ def resolve(name: str | Path) -> Path:
         if is_downloaded(name):
             return folder_of(name)
         raise ModelError(_missing(find(name)))
-    folder = Path(name).expanduser()
+    folder = Path(name)
+    with contextlib.suppress(RuntimeError):  # no such user, so no such folder: said below
+        folder = folder.expanduser()
     if not folder.is_dir():
         raise ModelError(
             f"There is no model folder {folder}: give a folder that holds plans.json and fold_0, or the name of a "
