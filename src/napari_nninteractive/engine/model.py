@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import pickle
+import pydoc
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ __all__ = ["Model", "load_model"]
 
 # plans.json names classes to import and call: only these are.
 _NETWORK_CLASS = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"
+_LARGEST = 1024  # voxels along a side of a patch; the published model has 192
 _IMPORTABLE = re.compile(r"torch\.nn\.(modules\.\w+\.)?\w+")
 # What training programs leave in a checkpoint beside tensors: numpy's own scalars.
 _NUMPY_SCALARS: list[Any] = [
@@ -55,6 +57,8 @@ class Model:
         Prompt kinds and their encoding.
     device : torch.device
         Where the network is.
+    stride : tuple of int
+        (z, y, x) voxels that become one at the network's coarsest level: it takes multiples of this.
     """
 
     id: str
@@ -64,6 +68,7 @@ class Model:
     licence: str | None
     capabilities: Capabilities
     device: torch.device
+    stride: Index3 = (1, 1, 1)
 
     @cached_property
     def sha256(self) -> str:
@@ -108,14 +113,16 @@ def load_model(name: str | Path, device: str | torch.device = "auto") -> Model:
     _check_dataset(folder)
     path = _checkpoint(folder)
     checkpoint = _read_checkpoint(path)
-    configuration = _configuration(folder / "plans.json", checkpoint["init_args"]["configuration"])
-    network = _build(folder / "plans.json", configuration, capabilities.n_inputs)
-    _load_weights(network, checkpoint["network_weights"], path)
+    plans = folder / "plans.json"
+    configuration = _configuration(plans, checkpoint["init_args"]["configuration"])
+    network = _build(plans, configuration, capabilities.n_inputs)
+    patch, stride = _patch_size(plans, configuration)
+    _try_shapes(plans, network, (1, capabilities.n_inputs, *patch))
+    network = _with_weights(network, checkpoint["network_weights"], path)
     network = network.eval().requires_grad_(False).to(chosen)
     if chosen.type == "cuda":
         network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    patch = _patch_size(folder / "plans.json", configuration)
-    return Model(str(name), folder, network, patch, _licence(folder), capabilities, chosen)
+    return Model(str(name), folder, network, patch, _licence(folder), capabilities, chosen, stride)
 
 
 def _licence(folder: Path) -> str | None:
@@ -156,7 +163,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} holds more than weights and was refused: such a file can run any program when it is opened. Use a "
             "model from a source that you trust, saved with nothing but tensors."
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # damaged bytes can fail anywhere in the unpickler
         raise ModelError(
             f"{path} is damaged or no torch file: {error}. Fetch the model again."
         ) from error
@@ -199,7 +206,7 @@ def _configuration(path: Path, name: str) -> dict[str, Any]:
 
 
 def _build(path: Path, configuration: Mapping[str, Any], n_inputs: int) -> torch.nn.Module:
-    """Network of a configuration, with random weights."""
+    """Network of a configuration, without memory for its weights."""
     # Imported when used: it takes a while, and the rest of the package must not need it.
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
@@ -211,23 +218,19 @@ def _build(path: Path, configuration: Mapping[str, Any], n_inputs: int) -> torch
             f"{path}, field 'architecture.network_class_name': only {_NETWORK_CLASS} is supported, "
             f"not {architecture.get('network_class_name')!r}."
         )
-    keywords, imports = architecture["arch_kwargs"], architecture.get("_kw_requires_import", [])
-    for key in imports:
-        value = keywords.get(key)
-        if value is not None and not (isinstance(value, str) and _IMPORTABLE.fullmatch(value)):
-            raise ModelError(
-                f"{path}, field 'architecture.arch_kwargs.{key}': only layers of torch.nn, not {value!r}."
-            )
+    keywords = _layers_checked(path, architecture)
     try:
-        network = get_network_from_plans(
-            _NETWORK_CLASS,
-            dict(keywords),
-            list(imports),
-            n_inputs,
-            2,
-            allow_init=False,
-            deep_supervision=False,
-        )
+        # On no device: building costs neither time nor memory, and draws no random numbers.
+        with torch.device("meta"):
+            network = get_network_from_plans(
+                _NETWORK_CLASS,
+                keywords,
+                [],
+                n_inputs,
+                2,
+                allow_init=False,
+                deep_supervision=False,
+            )
     except Exception as error:  # any field of the file can be wrong in any way
         raise ModelError(
             f"{path}, field 'architecture.arch_kwargs': no network can be built from it: {error}."
@@ -239,9 +242,51 @@ def _build(path: Path, configuration: Mapping[str, Any], n_inputs: int) -> torch
     return network
 
 
-def _load_weights(
+def _layers_checked(path: Path, architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of the network with the layers that they name, which must be layers of torch."""
+    keywords = dict(architecture["arch_kwargs"])
+    imports = architecture.get("_kw_requires_import", [])
+    if not isinstance(imports, list) or not all(
+        isinstance(key, str) and key in keywords for key in imports
+    ):
+        raise ModelError(
+            f"{path}, field 'architecture._kw_requires_import': expected a list of names from 'arch_kwargs', "
+            f"not {imports!r}."
+        )
+    for key in imports:
+        value = keywords[key]
+        if value is None:
+            continue
+        named = isinstance(value, str) and _IMPORTABLE.fullmatch(value)
+        layer = pydoc.locate(value) if named else None
+        # By name alone, functions that change the process would get through.
+        if not isinstance(layer, type) or not issubclass(layer, torch.nn.Module):
+            raise ModelError(
+                f"{path}, field 'architecture.arch_kwargs.{key}': only layers of torch.nn, not {value!r}."
+            )
+        keywords[key] = layer
+    return keywords
+
+
+def _try_shapes(path: Path, network: torch.nn.Module, shape: tuple[int, ...]) -> None:
+    """Pass the shape of a patch through a network without memory."""
+    try:
+        out = tuple(network.eval()(torch.empty(shape, device="meta")).shape)
+    except Exception as error:  # any field of the file can be wrong in any way
+        raise ModelError(
+            f"{path}, field 'architecture.arch_kwargs': the network takes no patch of {shape[2:]} voxels with "
+            f"{shape[1]} channels: {error}."
+        ) from error
+    if out != (1, 2, *shape[2:]):
+        raise ModelError(
+            f"{path}, field 'architecture.arch_kwargs': the network turns {shape} into {out}, not {(1, 2, *shape[2:])}."
+        )
+
+
+def _with_weights(
     network: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path
-) -> None:
+) -> torch.nn.Module:
+    """Network in memory, in single precision, with exactly these weights."""
     own = network.state_dict()
     for key, tensor in own.items():
         if key not in weights:
@@ -253,30 +298,47 @@ def _load_weights(
                 f"{path}, field 'network_weights': {key} has shape {tuple(weights[key].shape)}, but the plans and "
                 f"capabilities ask for {tuple(tensor.shape)} (the network sees the image and all interaction channels)."
             )
-    extra = sorted(set(weights) - set(own))
+    extra = sorted(set(weights) - set(own), key=str)
     if extra:
         raise ModelError(
             f"{path}, field 'network_weights': {extra[0]} has no place in the network of the plans."
         )
-    network.load_state_dict(dict(weights))
+    network = network.float().to_empty(device="cpu")
+    try:
+        network.load_state_dict(dict(weights))
+    except RuntimeError as error:  # sparse, quantised
+        raise ModelError(f"{path}, field 'network_weights': {error}.") from error
+    return network
 
 
-def _patch_size(path: Path, configuration: Mapping[str, Any]) -> Index3:
+def _patch_size(path: Path, configuration: Mapping[str, Any]) -> tuple[Index3, Index3]:
+    """Patch of the plans and the stride of the network, which divides it."""
     patch = configuration.get("patch_size")
     if (
         not isinstance(patch, list)
         or len(patch) != 3
-        or not all(type(p) is int and p > 0 for p in patch)
+        or not all(type(p) is int and 0 < p <= _LARGEST for p in patch)
     ):
         raise ModelError(
-            f"{path}, field 'patch_size': expected three positive whole numbers, not {patch!r}."
+            f"{path}, field 'patch_size': expected three whole numbers from 1 to {_LARGEST}, not {patch!r}."
         )
-    strides = configuration["architecture"]["arch_kwargs"]["strides"]
-    for axis, p in enumerate(patch):
-        total = math.prod(s if isinstance(s, int) else s[axis] for s in strides)
-        if p % total:
+    strides = configuration["architecture"]["arch_kwargs"].get("strides")
+    rows = (
+        [[s] * 3 if isinstance(s, int) else s for s in strides] if isinstance(strides, list) else []
+    )
+    if not rows or not all(
+        isinstance(row, list) and len(row) == 3 and all(type(s) is int and s > 0 for s in row)
+        for row in rows
+    ):
+        raise ModelError(
+            f"{path}, field 'architecture.arch_kwargs.strides': expected a list of positive whole numbers, one or "
+            f"three per stage, not {strides!r}."
+        )
+    total = [math.prod(along) for along in zip(*rows, strict=True)]
+    for axis, (p, t) in enumerate(zip(patch, total, strict=True)):
+        if p % t:
             raise ModelError(
                 f"{path}, field 'patch_size': {p} voxels along axis {axis} cannot be halved as the network does; it "
-                f"must be a multiple of {total}."
+                f"must be a multiple of {t}."
             )
-    return patch[0], patch[1], patch[2]
+    return (patch[0], patch[1], patch[2]), (total[0], total[1], total[2])
