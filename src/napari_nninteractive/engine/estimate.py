@@ -16,9 +16,8 @@ from napari_nninteractive.engine.model import Model
 
 __all__ = ["Estimate", "estimate"]
 
-_PROBE_VOXELS = (
-    64**3
-)  # a patch of this size takes a fraction of a second even with the largest model on a CPU
+# A patch of this side takes seconds at most, even with the largest model on a CPU.
+_PROBE_SIDE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def estimate(
 ) -> Estimate:
     """Seconds and bytes that one pass of a model takes.
 
-    One pass on a patch of at most about 64³ voxels is timed, after one to warm up, and scaled to the model's patch:
+    One pass on a patch of about 64³ voxels is timed, after one to warm up, and scaled to the model's patch:
     right within a factor of about two, since small patches use caches better and wide machines less.
 
     Parameters
@@ -100,14 +99,11 @@ def estimate(
 
 
 def _probe_patch(model: Model) -> tuple[int, ...]:
-    """Model's patch, halved while it is large and the network can still halve it as often as it needs."""
-    patch = list(model.patch_size)
-    while prod(patch) > _PROBE_VOXELS and all(p % 2 == 0 for p in patch):
-        smaller = [p // 2 for p in patch]
-        if min(smaller) < 32:
-            break
-        patch = smaller
-    return tuple(patch)
+    """Model's patch, cut to about 64 voxels per side, but to no less than two voxels at the coarsest level."""
+    return tuple(
+        min(p, max(2 * s, _PROBE_SIDE // s * s))
+        for p, s in zip(model.patch_size, model.stride, strict=True)
+    )
 
 
 @contextmanager
