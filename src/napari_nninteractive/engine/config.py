@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 
 from napari_nninteractive.errors import SessionError
 
@@ -48,6 +49,12 @@ class EngineConfig:
     context_fraction: float = 1 / 3
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value: object = getattr(self, field.name)
+            kind = int if isinstance(field.default, int) else int | float
+            if isinstance(value, bool) or not isinstance(value, kind) or not math.isfinite(value):
+                what = "a whole number" if kind is int else "a finite number"
+                raise SessionError(f"EngineConfig: {field.name} must be {what}, not {value!r}.")
         rules = {
             "zoom_growth must be above 1": self.zoom_growth > 1,
             "max_zoom must be at least 1": self.max_zoom >= 1,
