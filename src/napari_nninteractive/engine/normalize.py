@@ -20,6 +20,9 @@ from napari_nninteractive.errors import ImageError
 
 __all__ = ["Normalization", "measure"]
 
+_OFFSET = 1e3  # mean over deviation up to which float32 keeps z-scores to 1e-4
+_ROUNDING = 1e-15  # deviation over mean that rounding in float64 can leave on a constant image
+
 
 @dataclass(frozen=True, slots=True)
 class Normalization:
@@ -39,8 +42,10 @@ class Normalization:
 
     def __call__(self, block: NDArray[Any]) -> NDArray[np.float32]:
         """Z-scores of a block as float32; 0 where the image is not finite."""
-        # float32 holds integers of up to 24 bits exactly; wider types are centred before they are rounded.
+        # float32 holds integers of up to 24 bits exactly; wider types, and those whose mean it cannot tell from its
+        # neighbours, are centred before they are rounded.
         narrow = block.dtype.itemsize <= (4 if block.dtype.kind == "f" else 2)
+        narrow = narrow and abs(self.mean) < _OFFSET * self.std
         dtype = np.float32 if narrow else np.float64
         centred = np.subtract(block, self.mean, dtype=dtype)
         out: NDArray[np.float32] = np.divide(centred, self.std, out=centred).astype(
@@ -91,6 +96,8 @@ def _faces(box: Box) -> list[Box]:
 
 def _moments(volume: Volume, inside: Box) -> tuple[float, float, int]:
     """Mean and deviation of the finite voxels in a box, merged slab by slab (Chan et al. 1979); voxels not finite."""
+    # Counted from some voxel of the image: that costs no precision far from 0, and a constant image none at all.
+    offset: float | None = None
     count, mean, squares, n_ignored = 0, 0.0, 0.0, 0
     for box, block in volume.slabs():
         finite = _finite(block)
@@ -103,13 +110,16 @@ def _moments(volume: Volume, inside: Box) -> tuple[float, float, int]:
         values = (block[at] if finite is None else block[at][finite[at]]).astype(np.float64).ravel()
         if not values.size:
             continue
-        n, m = values.size, float(values.mean())
-        values -= m
-        delta, total = m - mean, count + n
-        mean += delta * n / total
-        squares += float(np.dot(values, values)) + delta * delta * count * n / total
+        with np.errstate(over="ignore", invalid="ignore"):  # `measure` says so where it happens
+            offset = float(values[0]) if offset is None else offset
+            values -= offset
+            n, m = values.size, float(values.mean())
+            values -= m
+            delta, total = m - mean, count + n
+            mean += delta * n / total
+            squares += float(np.dot(values, values)) + delta * delta * count * n / total
         count = total
-    return mean, math.sqrt(squares / max(count, 1)), n_ignored
+    return mean + (offset or 0.0), math.sqrt(squares / max(count, 1)), n_ignored
 
 
 def measure(volume: Volume) -> Normalization:
@@ -136,8 +146,13 @@ def measure(volume: Volume) -> Normalization:
             raise ImageError(
                 "The image holds nothing but NaN and infinite voxels; check how it was read."
             )
+        if not math.isfinite(std):
+            raise ImageError(
+                "The range of the image is too large to be normalised; scale its intensities down, or replace values "
+                "that only mark missing voxels."
+            )
         # Rounding alone leaves a tiny spread on a constant image.
-        if std > 1e-9 * abs(mean):
+        if std > _ROUNDING * abs(mean):
             return Normalization(mean, std, n_ignored)
     raise ImageError(
         "The image is constant: there is nothing to see in it. Check the channel, the time point and how it was read."
