@@ -43,7 +43,7 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise SessionError(
             f"Unknown device {name!r}: use 'auto', 'cpu', 'cuda' or 'mps'."
         ) from error
@@ -149,15 +149,19 @@ class Runner:
         """
         try:
             with self._context():
-                logits = self.network(inputs if self.keeps_input else inputs.clone())
-        except torch.OutOfMemoryError as error:
+                logits: object = self.network(inputs if self.keeps_input else inputs.clone())
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
             raise SessionError(
                 f"Not enough memory on {self.device} for one patch of {tuple(inputs.shape[2:])} voxels. Close other "
                 "programs that use the card, use device='cpu', or take a smaller model."
             ) from error
         expected = (1, 2, *inputs.shape[2:])
-        got = tuple(getattr(logits, "shape", ()))  # any callable may be given
-        if got != expected:
+        if (
+            not isinstance(logits, torch.Tensor) or logits.shape != expected
+        ):  # any callable may be given
+            got = tuple(getattr(logits, "shape", ())) or type(logits).__name__
             raise SessionError(f"The network must return a tensor of shape {expected}, not {got}.")
         if not bool(torch.isfinite(logits.sum(dtype=torch.float32))):
             hint = "" if self.precision == "fp32" else f" in {self.precision}; use precision='fp32'"
@@ -178,6 +182,15 @@ class Runner:
                         allow_tf32=self.precision != "fp32",
                     )
                 )
-            if dtype is not None:
-                stack.enter_context(torch.autocast(self.device.type, dtype))
+            # Also where it is off: the caller may have switched it on.
+            autocast = torch.autocast(self.device.type, dtype, enabled=dtype is not None)
+            stack.enter_context(autocast)
             yield
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether a device ran out of memory; only CUDA has an error of its own for it."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        said in text for said in ("out of memory", "can't allocate memory", "not enough memory")
+    )

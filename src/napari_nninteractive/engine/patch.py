@@ -78,7 +78,9 @@ class PatchReader:
         self.patch = patch
         self._normalization = normalization
         self._encoding = encoding
-        self._inputs = torch.zeros((1, 1 + encoding.n_channels, *patch), device=device)
+        self._inputs = torch.zeros(
+            (1, 1 + encoding.n_channels, *patch), dtype=torch.float32, device=device
+        )
 
     def fill(
         self, region: Box, zoom: float, prompts: Sequence[Prompt], previous: Draft
