@@ -247,7 +247,8 @@ class MaskView:
     def __getitem__(self, key: Any) -> Any:
         keys = key if isinstance(key, tuple) else (key,)
         if sum(isinstance(k, EllipsisType) for k in keys) <= 1 and all(
-            isinstance(k, EllipsisType | slice | int | np.integer) for k in keys
+            isinstance(k, EllipsisType | slice | int | np.integer) and not isinstance(k, bool)
+            for k in keys
         ):
             return self._basic(keys)
         return np.asarray(self)[key]
