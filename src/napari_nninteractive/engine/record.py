@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-import os
-import tempfile
+import uuid
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -172,20 +172,19 @@ def write(path: str | Path, content: dict[str, Any]) -> None:
         If it cannot be written.
     """
     target = Path(path)
-    temporary = None
+    # Not tempfile: its files can be read by nobody else, and stay so when they are moved.
+    temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
     try:
-        descriptor, temporary = tempfile.mkstemp(
-            dir=target.parent, prefix=target.name, suffix=".part"
-        )
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with temporary.open("x", encoding="utf-8") as file:
             json.dump(content, file, indent=1)
-        Path(temporary).replace(target)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        temporary.replace(target)
+    except (OSError, ValueError) as error:
         raise SessionError(
             f"{target} cannot be written: {error}. Choose another folder."
         ) from error
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            temporary.unlink(missing_ok=True)
 
 
 def read(path: str | Path) -> Saved:
@@ -198,7 +197,7 @@ def read(path: str | Path) -> Saved:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SessionError(f"{path} cannot be read as a saved session: {error}.") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise SessionError(f"{path} is no saved session: its field 'format' is not {_FORMAT!r}.")
@@ -209,7 +208,7 @@ def read(path: str | Path) -> Saved:
         )
     try:
         return _saved(content)
-    except (KeyError, TypeError, ValueError, NNInteractiveError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError, NNInteractiveError) as error:
         raise SessionError(f"{path} is damaged: {type(error).__name__} {error}.") from error
 
 
@@ -239,6 +238,8 @@ def check_identity(saved: Saved, session: InferenceSession) -> None:
     ------
     ImageError, ModelError
         If their hashes differ.
+    SessionError
+        If the saved mask is not of this image.
     """
     if session.volume.sha256() != saved.image_sha256:
         raise ImageError(
@@ -247,6 +248,10 @@ def check_identity(saved: Saved, session: InferenceSession) -> None:
     if session.model.sha256 != saved.model_sha256:
         raise ModelError(
             f"The model {session.model.id} is not that of the saved session ({saved.model_id}): its files differ."
+        )
+    if saved.mask is not None and saved.mask.shape != session.volume.shape:
+        raise SessionError(
+            f"The file is damaged: its mask has shape {saved.mask.shape}, its image {session.volume.shape}."
         )
 
 
