@@ -18,8 +18,8 @@ from napari_nninteractive.io import Geometry, ImageFile, write_mask
 class FakeViewer:
     """Remembers what was asked of it."""
 
-    def __init__(self, widget: bool = True) -> None:
-        self.window, self.widget = self, widget
+    def __init__(self) -> None:
+        self.window = self
         self.images: list[tuple[Any, dict[str, Any]]] = []
         self.docked: list[str] = []
         self.closed = False
@@ -28,12 +28,29 @@ class FakeViewer:
         self.images.append((data, options))
 
     def add_plugin_dock_widget(self, plugin: str) -> None:
-        if not self.widget:
-            raise ValueError(f"{plugin} has no widget")
         self.docked.append(plugin)
 
     def close(self) -> None:
         self.closed = True
+
+
+class Manager:
+    """Stands in for npe2's plugin manager."""
+
+    def __init__(self, known: bool, disabled: bool, widgets: list[str]) -> None:
+        self.known, self.disabled, self.widgets = known, disabled, widgets
+        self.PluginManager = self.contributions = self
+
+    def instance(self) -> Manager:
+        return self
+
+    def get_manifest(self, name: str) -> Manager:
+        if not self.known:
+            raise KeyError(name)
+        return self
+
+    def is_disabled(self, _name: str) -> bool:
+        return self.disabled
 
 
 @pytest.fixture
@@ -48,6 +65,7 @@ def test_images_at_their_size_and_the_widget(
 ) -> None:
     viewer = FakeViewer()
     monkeypatch.setattr(launch, "open_viewer", lambda: viewer)
+    monkeypatch.setitem(sys.modules, "npe2", Manager(True, False, ["widget"]))  # type: ignore[arg-type]
     data = np.arange(60).reshape(3, 4, 5) % 2
     stack = ImageFile(data, Geometry.from_zyx((2.0, 0.5, 0.25)), "µm")
     paths = [write_mask(tmp_path / name, data, stack) for name in ("a.tif", "b.nrrd")]
@@ -60,9 +78,17 @@ def test_images_at_their_size_and_the_widget(
     assert (viewer.docked, started) == (["napari-nninteractive"], [True])
 
 
-def test_no_widget(monkeypatch: pytest.MonkeyPatch, started: list[bool], capsys: Any) -> None:
-    viewer = FakeViewer(widget=False)
+@pytest.mark.parametrize(
+    "manager",
+    [Manager(False, False, []), Manager(True, True, ["widget"]), Manager(True, False, [])],
+    ids=["not installed", "switched off", "without widget"],
+)
+def test_no_widget(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch, started: list[bool], capsys: Any
+) -> None:
+    viewer = FakeViewer()
     monkeypatch.setattr(launch, "open_viewer", lambda: viewer)
+    monkeypatch.setitem(sys.modules, "npe2", manager)  # type: ignore[arg-type]
     assert main(["launch"]) == 2
     assert "does not find the widget" in capsys.readouterr().err
     assert (viewer.closed, started) == (True, [])

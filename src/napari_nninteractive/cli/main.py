@@ -146,7 +146,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command is None:
             say(_without_command(args, parser))
             return 0
-        logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
+        logging.basicConfig(format="%(message)s")
+        if debug:
+            logging.getLogger("napari_nninteractive").setLevel(logging.DEBUG)
         return _load(args.command).run(args)
     except SystemExit as stop:  # argparse ends this way, also after --help
         return stop.code if isinstance(stop.code, int) else 0

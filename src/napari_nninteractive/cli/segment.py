@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_nninteractive.cli.engine_args import add_engine_arguments, open_session, run_plan
 from napari_nninteractive.cli.prompt_args import Request, add_prompt_arguments, build_plan
 from napari_nninteractive.cli.terminal import note, say
@@ -76,9 +78,10 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - began
     if args.save_session:
         session.save(args.save_session)
-    write_mask(args.output, session.mask, image, overwrite=args.force)
-    voxels = session.mask.bounds is not None and int((session.mask[...] != 0).sum())
-    say(_summary(args.output, voxels or 0, image, session, len(plan), seconds))
+    mask = session.mask[...]
+    write_mask(args.output, mask, image, overwrite=args.force)
+    voxels = int(np.count_nonzero(mask))
+    say(_summary(args.output, voxels, image, session, len(plan), seconds))
     if not voxels:
         note("The mask is empty: try a point deeper inside the object, a box, or another model.")
     return 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from napari_nninteractive.errors import NNInteractiveError
 
-__all__ = ["add_widget", "open_viewer", "run_viewer"]
+__all__ = ["add_widget", "has_widget", "open_viewer", "run_viewer"]
 
 PLUGIN = "napari-nninteractive"
 
@@ -44,13 +44,22 @@ def add_widget(viewer: Any) -> None:
     NNInteractiveError
         If napari does not find it.
     """
-    try:
-        viewer.window.add_plugin_dock_widget(PLUGIN)
-    except (KeyError, ValueError) as error:
+    if not has_widget():
         raise NNInteractiveError(
             f"napari does not find the widget of {PLUGIN}: install the project with pip into the same environment, and "
             "see that it is switched on in Plugins > Install/Uninstall Plugins."
-        ) from error
+        )
+    viewer.window.add_plugin_dock_widget(PLUGIN)
+
+
+def has_widget() -> bool:
+    """Whether napari knows the plugin, has it switched on, and finds a widget in its manifest."""
+    manager = importlib.import_module("npe2").PluginManager.instance()
+    try:
+        manifest = manager.get_manifest(PLUGIN)
+    except KeyError:
+        return False
+    return not manager.is_disabled(PLUGIN) and bool(manifest.contributions.widgets)
 
 
 def run_viewer() -> None:
