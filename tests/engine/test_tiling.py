@@ -9,6 +9,7 @@ import pytest
 from scipy import ndimage
 
 from napari_nninteractive.core.box import Box
+from napari_nninteractive.engine import tiling
 from napari_nninteractive.engine.tiling import Tile, changed_bounds, opened, plan_tiles
 
 
@@ -117,10 +118,12 @@ def test_opened(change: np.ndarray, left: int | None) -> None:
 
 
 @pytest.mark.parametrize("side", [1, 3, 5, 7])
-@pytest.mark.parametrize("shape", [(9, 11, 13), (1, 30, 30), (3, 4, 40), (2, 2, 2)])
+@pytest.mark.parametrize("shape", [(9, 11, 13), (40, 7, 8), (1, 30, 30), (3, 4, 40), (2, 2, 2)])
+@pytest.mark.parametrize("block", [1, 200, 1 << 22])
 def test_opened_agrees_with_scipy_where_the_outside_counts_as_changed(
-    side: int, shape: tuple[int, int, int]
+    side: int, shape: tuple[int, int, int], block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tiling, "_BLOCK_VOXELS", block)
     rng = np.random.default_rng(side)
     change = ndimage.binary_dilation(rng.random(shape) < 0.03, iterations=2)
     cube = np.ones((side,) * 3, bool)
