@@ -27,6 +27,8 @@ stage "napari manifest" "$bin/npe2" validate --imports napari.yaml
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+# Waiting threads sleep instead of spinning: on a busy machine spinning costs most of the time.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 screen=(env NAPARI_CONFIG="$scratch/settings.yaml" QT_API="${QT_API:-pyqt6}")
 if command -v xvfb-run >/dev/null && command -v xauth >/dev/null; then
     screen+=(xvfb-run -a -s "-screen 0 1600x1000x24")
