@@ -25,8 +25,6 @@ CONFIG = TrainConfig(
     minutes=10.0,
     max_steps=6,
     batch=2,
-    patch=(16, 16, 16),
-    late_patch=(16, 16, 16),
     warm_up=2,
     pool=2,
     network=TINY,
@@ -57,10 +55,16 @@ def test_a_resumed_run_ends_with_the_same_weights_as_one_without_a_pause(tmp_pat
         assert torch.equal(whole.averaged[name], resumed.averaged[name]), name
 
 
+def test_a_run_is_not_continued_as_another_one(tmp_path):
+    train(tmp_path, replace(CONFIG, max_steps=1))
+    with pytest.raises(ModelError, match="another seed"):
+        train(tmp_path, replace(CONFIG, max_steps=2, seed=5), resume=True)
+
+
 def test_the_loss_on_scenes_that_it_did_not_see_falls(tmp_path):
     config = replace(CONFIG, max_steps=60, rate=5e-3, average=0.9, cool_from=0.5)
     fresh = [e for e in map(advance, episodes_of(1, 0, config.episodes)) if e is not None]
-    samples = [sample_of(e, config.patch) for e in fresh]
+    samples = [sample_of(e, TINY.patch) for e in fresh]
     inputs = torch.from_numpy(np.stack([s.inputs for s in samples]))
     target = torch.from_numpy(np.stack([s.target for s in samples])).float()
 

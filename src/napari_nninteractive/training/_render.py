@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage as ndi
 
-from ._fields import Float, Labels, Shape, label_borders, smooth_noise
+from napari_nninteractive.training._fields import Float, Labels, Shape, label_borders, smooth_noise
 
 if TYPE_CHECKING:
-    from .scenes import Layout
+    from napari_nninteractive.training.scenes import Layout
 
 CONTRAST_FLOOR = 0.2
 """Smallest contrast of a target, as a fraction of the intensity range of the noise-free scene."""

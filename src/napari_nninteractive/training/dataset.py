@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,8 +22,7 @@ from napari_nninteractive.core.prompts import (
 )
 from napari_nninteractive.core.rasterize import PromptEncoding, rasterize, to_array
 from napari_nninteractive.core.simulate import UserStyle, next_prompt
-
-from .scenes import Scene, make_scene
+from napari_nninteractive.training.scenes import Scene, make_scene
 
 ENCODING = PromptEncoding(point_radius=4, decay=0.9)
 """How the built-in model expects its prompts: earlier ones fade by a tenth with each new one."""
@@ -53,13 +51,13 @@ class EpisodeConfig:
         Voxels (z, y, x) of every scene; None: drawn anew for each.
     """
 
-    per_scene: int = 4
-    ramp: int = 800
-    start_level: float = 0.2
+    per_scene: int = 3
+    ramp: int = 400
+    start_level: float = 0.15
     zoomed: float = 0.15
     refining: float = 0.1
     misled: float = 0.1
-    max_rounds: int = 8
+    max_rounds: int = 6
     shape: Index3 | None = None
 
 
@@ -349,11 +347,3 @@ def from_record(record: dict[str, Any]) -> Episode:
         done=record["done"],
         name=record["name"],
     )
-
-
-def stream(seed: int, start: int, config: EpisodeConfig) -> Iterator[list[Episode]]:
-    """Yield the episodes of scene ``start``, ``start + 1``, … made in this process."""
-    index = start
-    while True:
-        yield episodes_of(seed, index, config)
-        index += 1

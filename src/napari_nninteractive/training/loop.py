@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from .dataset import (
+from napari_nninteractive.errors import ModelError
+from napari_nninteractive.training.config import StepReport, TrainConfig
+from napari_nninteractive.training.dataset import (
     Episode,
-    EpisodeConfig,
     Sample,
     advance,
     episodes_of,
@@ -29,101 +30,16 @@ from .dataset import (
     to_record,
     with_prediction,
 )
-from .network import NetworkConfig, build
+from napari_nninteractive.training.network import build
+
+__all__ = ["CHECKPOINT", "StepReport", "TrainConfig", "Trainer", "margin_loss", "train"]
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
 """File in the output folder that a run continues from."""
 
-
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """Everything that decides a training run.
-
-    Parameters
-    ----------
-    minutes : float
-        Budget of compute time; pauses of the process do not count.
-    max_steps : int or None
-        Ends the run earlier, independent of the machine's speed.
-    seed : int
-        Seeds weights, scenes and prompts.
-    batch : int
-        Episodes advanced per step.
-    patch : tuple of int
-        Voxels (z, y, x) of a training patch during the first part of the run.
-    late_patch : tuple of int
-        The same for the rest of it.
-    late_from : float
-        Progress (0 to 1) at which `late_patch` starts.
-    rate : float
-        Peak learning rate of AdamW.
-    warm_up : int
-        Steps over which it rises.
-    cool_from : float
-        Progress from which it falls to zero along a cosine.
-    average : float
-        Decay of the weight average, which is what is exported.
-    clip : float
-        Largest gradient norm.
-    pool : int
-        Waiting episodes that the next ones are drawn from, so that a batch mixes scenes.
-    workers : int
-        Processes that make scenes; 0 makes them in this one.
-    save_every : int
-        Steps between checkpoints.
-    network : NetworkConfig
-        Size of the network.
-    episodes : EpisodeConfig
-        How scenes become samples.
-    """
-
-    minutes: float = 60.0
-    max_steps: int | None = None
-    seed: int = 0
-    batch: int = 4
-    patch: tuple[int, int, int] = (48, 48, 48)
-    late_patch: tuple[int, int, int] = (64, 64, 64)
-    late_from: float = 0.75
-    rate: float = 1e-3
-    warm_up: int = 100
-    cool_from: float = 0.6
-    average: float = 0.998
-    clip: float = 1.0
-    pool: int = 16
-    workers: int = 1
-    save_every: int = 250
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    episodes: EpisodeConfig = field(default_factory=EpisodeConfig)
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """What one step measured.
-
-    Attributes
-    ----------
-    step
-        Steps done.
-    loss
-        Dice loss plus cross entropy.
-    dice
-        Per sample, of the thresholded prediction.
-    first
-        Per sample, whether it was the first prompt of its object.
-    names
-        Per sample, the family of its scene.
-    seconds
-        Compute time of this step.
-    """
-
-    step: int
-    loss: float
-    dice: tuple[float, ...]
-    first: tuple[bool, ...]
-    names: tuple[str, ...]
-    seconds: float
+_MAY_DIFFER = {"minutes", "max_steps", "rate", "warm_up", "cool_from", "workers", "save_every"}
 
 
 class _Scenes:
@@ -210,12 +126,7 @@ class Trainer:
             while self.progress < 1.0:
                 began = time.monotonic()
                 episodes = self._next_batch(scenes)
-                patch = (
-                    self.config.patch
-                    if self.progress < self.config.late_from
-                    else self.config.late_patch
-                )
-                samples = [sample_of(e, patch) for e in episodes]
+                samples = [sample_of(e, self.config.network.patch) for e in episodes]
                 loss, predictions = self._learn(samples)
                 self._active = [
                     with_prediction(e, s.region, p)
@@ -316,8 +227,23 @@ class Trainer:
         partial.replace(path)
 
     def load(self, path: Path) -> None:
-        """Continue from a checkpoint of the same network."""
+        """Continue from a checkpoint of the same run.
+
+        Raises
+        ------
+        ModelError
+            If it was made with another configuration; budget, schedule and speed may differ.
+        """
         state = torch.load(path, map_location=self.device, weights_only=True)
+        now = asdict(self.config)
+        differs = [
+            k for k, v in state["config"].items() if k not in _MAY_DIFFER and now.get(k) != v
+        ]
+        if differs:
+            raise ModelError(
+                f"{path} belongs to a run with another {', '.join(differs)}: give the same values to "
+                "go on with it, or choose another folder."
+            )
         parameters = dict(self.network.named_parameters())
         with torch.no_grad():
             for name, value in state["network"].items():

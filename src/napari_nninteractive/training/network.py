@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-CONFIGURATION = "3d_fullres_ps64"
+CONFIGURATION = "3d_fullres"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,13 @@ class NetworkConfig:
     blocks : tuple of int
         Residual blocks of the encoder per resolution.
     patch : tuple of int
-        Voxels (z, y, x) that the model sees at inference.
+        Voxels (z, y, x) that the model sees, in training and inference alike: trained on 48 and
+        used at 64 it takes too much.
     """
 
     features: tuple[int, ...] = (8, 32, 64, 96, 128)
     blocks: tuple[int, ...] = (1, 1, 1, 2, 2)
-    patch: tuple[int, int, int] = (64, 64, 64)
+    patch: tuple[int, int, int] = (48, 48, 48)
 
 
 def architecture(config: NetworkConfig) -> dict[str, Any]:

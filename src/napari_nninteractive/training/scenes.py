@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage as ndi
 
-from ._fields import (
+from napari_nninteractive.training._fields import (
     Float,
     Labels,
     Shape,
@@ -27,7 +27,7 @@ from ._fields import (
     smooth_noise,
     warp,
 )
-from ._render import CONTRAST_FLOOR, measure_contrast, render
+from napari_nninteractive.training._render import CONTRAST_FLOOR, measure_contrast, render
 
 MIN_VOXELS = 60
 """Smallest object, in voxels, that is offered as a target."""

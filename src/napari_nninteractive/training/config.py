@@ -1,0 +1,90 @@
+"""What decides a training run, and what each of its steps reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from napari_nninteractive.training.dataset import EpisodeConfig
+from napari_nninteractive.training.network import NetworkConfig
+
+__all__ = ["StepReport", "TrainConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Everything that decides a training run.
+
+    Parameters
+    ----------
+    minutes : float
+        Budget of compute time; pauses of the process do not count.
+    max_steps : int or None
+        Ends the run earlier, independent of the machine's speed.
+    seed : int
+        Seeds weights, scenes and prompts.
+    batch : int
+        Episodes advanced per step.
+    rate : float
+        Peak learning rate of AdamW.
+    warm_up : int
+        Steps over which it rises.
+    cool_from : float
+        Progress from which it falls to zero along a cosine.
+    average : float
+        Decay of the weight average, which is what is exported.
+    clip : float
+        Largest gradient norm.
+    pool : int
+        Waiting episodes that the next ones are drawn from, so that a batch mixes scenes.
+    workers : int
+        Processes that make scenes; 0 makes them in this one.
+    save_every : int
+        Steps between checkpoints.
+    network : NetworkConfig
+        Size of the network.
+    episodes : EpisodeConfig
+        How scenes become samples.
+    """
+
+    minutes: float = 60.0
+    max_steps: int | None = None
+    seed: int = 0
+    batch: int = 4
+    rate: float = 1e-3
+    warm_up: int = 100
+    cool_from: float = 0.6
+    average: float = 0.996
+    clip: float = 1.0
+    pool: int = 16
+    workers: int = 0
+    save_every: int = 250
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    episodes: EpisodeConfig = field(default_factory=EpisodeConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What one step measured.
+
+    Attributes
+    ----------
+    step
+        Steps done.
+    loss
+        Dice loss plus cross entropy.
+    dice
+        Per sample, of the thresholded prediction.
+    first
+        Per sample, whether it was the first prompt of its object.
+    names
+        Per sample, the family of its scene.
+    seconds
+        Compute time of this step.
+    """
+
+    step: int
+    loss: float
+    dice: tuple[float, ...]
+    first: tuple[bool, ...]
+    names: tuple[str, ...]
+    seconds: float
