@@ -375,6 +375,16 @@ class TestWhatTheNetworkSees:
         assert seen[oracles.NO_POINT].max() == 1
         np.testing.assert_array_equal(session.mask[...], start)
 
+    def test_an_initial_mask_that_predicts_is_alone_too(self) -> None:
+        network = Counting(passthrough)
+        session = make_session(noise(), network, (16, 32, 32))
+        session.add(nni.MaskEdit(solid(2, 2, 2), (0, 0, 0)))
+        session.add(nni.Point((6, 10, 12)))
+        start = sphere(SHAPE, (6, 10, 12), 5)
+        session.add(nni.InitialMask(start), predict=True)
+        assert not network.inputs[-1][2:].any()
+        np.testing.assert_array_equal(session.mask[...], start)
+
     def test_a_mask_edit_is_no_prompt_for_the_network(self) -> None:
         network = Counting(nothing)
         session = make_session(noise(), network, PATCH)
@@ -535,6 +545,25 @@ class TestAutoZoom:
                 known = done[part.slices]
                 np.testing.assert_array_equal(seen[known], image[part.slices][known])
                 done[part.slices] = True
+
+    def test_what_lies_in_the_core_of_an_earlier_patch_stays(self) -> None:
+        calls = 0
+
+        def changes_its_mind(inputs: torch.Tensor) -> torch.Tensor:
+            nonlocal calls
+            calls += 1
+            return everything(inputs) if calls <= 2 else nothing(inputs)
+
+        session = make_session(noise((40, 40, 40)), changes_its_mind, autozoom=False)
+        out = session.add(nni.BoxPrompt((20, 4, 4), (21, 36, 36)))
+        first, *others = [p.region for p in out.passes if p.stage == "refine"]
+        expected = np.zeros((40, 40, 40), np.uint8)
+        expected[first.clip(expected.shape).slices] = 1
+        for region in others:
+            expected[region.clip(expected.shape).slices] = 0
+        expected[first.pad(-2).slices] = 1  # margin: an eighth of 16
+        np.testing.assert_array_equal(session.mask[...], expected)
+        assert len(others) > 10
 
     def test_no_change_from_far_away_refines_one_patch_at_the_prompt(self) -> None:
         session = make_session(noise((64, 64, 64)), nothing, config=EAGER)
@@ -926,6 +955,15 @@ class TestHistory:
         fresh.add(nni.Point((2, 2, 2)))
         np.testing.assert_array_equal(session.mask[...], fresh.mask[...])
 
+    def test_a_removal_is_a_step_of_its_own(self) -> None:
+        session = make_session(noise(), opinionated, PATCH)
+        prompts = [nni.Point((6, 10, 12)), nni.Point((2, 2, 2)), nni.Point((9, 9, 9))]
+        for prompt in prompts:
+            session.add(prompt, predict=prompt is not prompts[-1])
+        assert session.remove(0).forwards > 0
+        session.undo()
+        assert session.prompts == tuple(prompts)
+
     @pytest.mark.parametrize("index", [3, -4, 99, 10**30])
     def test_no_such_prompt(self, index: int) -> None:
         session = played(make_session(noise(), opinionated, PATCH))
@@ -1165,6 +1203,18 @@ class TestAllOrNothing:
 
         one, two = (played(make_session(noise(), n, PATCH)) for n in (opinionated, vandal))
         np.testing.assert_array_equal(one.mask[...], two.mask[...])
+
+    def test_a_network_may_keep_its_input(self) -> None:
+        held: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+        def keep(inputs: torch.Tensor) -> torch.Tensor:
+            held.append((inputs, inputs.clone()))
+            return opinionated(inputs)
+
+        played(make_session(noise(), keep, PATCH))
+        assert len(held) > 2
+        for tensor, then in held:
+            assert torch.equal(tensor, then)
 
 
 class TestThreads:

@@ -69,9 +69,10 @@ def test_write_only_where_asked() -> None:
     draft = store_of(np.ones((4, 4, 4))).draft()
     where = np.zeros((2, 2, 2), bool)
     where[0, 0, 0] = where[1, 1, 1] = True
-    draft.write(Box((3, 3, 3), (5, 5, 5)), np.zeros((2, 2, 2)), where)  # half of it outside
+    draft.write(Box((1, 1, 1), (3, 3, 3)), np.zeros((2, 2, 2)), where)
+    draft.write(Box((3, 3, 3), (5, 5, 5)), np.zeros((2, 2, 2)), where)  # most of it outside
     expected = np.ones((4, 4, 4), np.uint8)
-    expected[3, 3, 3] = 0
+    expected[1, 1, 1] = expected[2, 2, 2] = expected[3, 3, 3] = 0
     np.testing.assert_array_equal(dense(draft.finish()), expected)
 
 
