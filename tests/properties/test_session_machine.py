@@ -251,5 +251,5 @@ def _one_thread() -> object:
 
 TestSession = SessionMachine.TestCase
 TestSession.settings = settings(
-    settings.get_profile("project"), max_examples=20, stateful_step_count=20, deadline=None
+    settings.get_profile("project"), max_examples=50, stateful_step_count=20, deadline=None
 )
