@@ -63,7 +63,7 @@ def export_model(
     _write_json(folder / "inference_info.json", _capabilities(encoding, version))
     (folder / "LICENSE").write_text(f"{_LICENCE_ID}\n\n{licence}".rstrip() + "\n", encoding="utf-8")
     checkpoint = {
-        "trainer_name": "nnInteractiveTrainer",
+        "trainer_name": "nnInteractiveTrainer_stub",
         "init_args": {"configuration": CONFIGURATION},
         "network_weights": weights,
     }
