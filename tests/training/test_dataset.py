@@ -9,6 +9,8 @@ from napari_nninteractive.core.prompts import BoxPrompt, InitialMask, Lasso, Poi
 from napari_nninteractive.training.dataset import (
     Episode,
     EpisodeConfig,
+    _object,
+    _unmistakable,
     advance,
     enlarged,
     episodes_of,
@@ -17,6 +19,7 @@ from napari_nninteractive.training.dataset import (
     to_record,
     with_prediction,
 )
+from napari_nninteractive.training.scenes import Scene
 
 CONFIG = EpisodeConfig(per_scene=3, shape=(24, 32, 32))
 PATCH = (16, 16, 16)
@@ -127,3 +130,49 @@ def test_all_views_occur():
         e.centre is None and e.mask.any() and not np.array_equal(e.mask, e.truth) for e in made
     )
     assert not any(isinstance(p, InitialMask) for e in made for p in advance(e).prompts)
+
+
+def two_touching(united):
+    """Two cubes side by side, the first with a core of its own."""
+    labels = np.zeros((24, 24, 40), np.int16)
+    labels[6:18, 6:18, 4:18] = 1
+    labels[9:15, 9:15, 7:13] = 3
+    labels[6:18, 6:18, 18:32] = 2
+    image = labels.astype(np.float32)
+    scene = Scene(image, labels, (1,), (1.0,), 0.1, "nested", {1: (3,)})
+    config = EpisodeConfig(zoomed=0, refining=0, misled=0, united=united)
+    return scene, [_object(scene, 1, (0, 0, k), config) for k in range(6)]
+
+
+def test_a_whole_holds_its_part_and_two_objects_together_are_both():
+    scene, alone = two_touching(0.0)
+    for truth, vague in alone:
+        assert np.array_equal(truth, np.isin(scene.labels, (1, 3)))
+        assert np.array_equal(vague, scene.labels == 3)
+    _, together = two_touching(1.0)
+    for truth, vague in together:
+        assert np.array_equal(truth, scene.labels > 0)
+        assert np.array_equal(vague, truth)
+
+
+def test_the_first_prompt_of_such_an_object_says_which_one_is_meant():
+    """No click into the core of a whole, no click at all where two objects are meant."""
+    scene, alone = two_touching(0.0)
+    truth, core = alone[0]
+    kinds = set()
+    for k in range(30):
+        prompt = _unmistakable(truth, core, np.random.default_rng(k))
+        kinds.add(type(prompt))
+        if isinstance(prompt, Point):
+            assert truth[prompt.position]
+            assert not core[prompt.position]
+    assert kinds == {Point, Scribble, BoxPrompt, Lasso}
+    both = scene.labels > 0
+    for k in range(30):
+        assert not isinstance(_unmistakable(both, both, np.random.default_rng(k)), Point)
+
+
+def test_an_opening_comes_first_and_survives_a_checkpoint():
+    opening = Point((12, 12, 13))
+    begun = from_record(to_record(replace(episode(), opening=opening)))
+    assert advance(begun).prompts == (opening,)

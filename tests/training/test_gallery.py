@@ -1,15 +1,47 @@
-"""The picture of scenes shows every family."""
+"""The pictures of scenes show every family, with its targets."""
 
+from __future__ import annotations
+
+import numpy as np
+import pytest
 from matplotlib.image import imread
 
+from napari_nninteractive.cli.main import main
 from napari_nninteractive.training.gallery import write_gallery
 from napari_nninteractive.training.scenes import FAMILIES
 
 
-def test_every_family_has_a_row_of_scenes(tmp_path):
-    write_gallery(tmp_path / "scenes.png", columns=1)
-    picture = imread(tmp_path / "scenes.png")
-    rows = picture.shape[0] // len(FAMILIES)
-    for k in range(len(FAMILIES)):
-        part = picture[k * rows : (k + 1) * rows, :, :3]
-        assert part.std() > 0.1
+def test_every_family_has_a_picture_with_grey_planes_and_coloured_targets(tmp_path) -> None:
+    files = write_gallery(tmp_path / "scenes", columns=2)
+    assert [p.stem for p in files] == list(FAMILIES)
+    for path in files:
+        picture = imread(path)[..., :3]
+        quarter = picture.shape[0] // 4
+        above, below = picture[:quarter], picture[quarter : 2 * quarter]
+        assert np.ptp(above, axis=2).max() < 0.02, path  # grey
+        assert above.std() > 0.05, path
+        assert np.ptp(below, axis=2).max() > 0.3, path  # coloured
+
+
+def test_the_command_writes_the_families_asked_for_and_replaces_nothing(tmp_path, capsys) -> None:
+    words = ["gallery", "-o", str(tmp_path), "--family", "tubes", "--columns", "1"]
+    assert main(words) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["tubes.png"]
+    assert main(words) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main([*words, "--force"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--family", "unicorns"], "nuclei"),
+        (["--columns", "0"], "--columns"),
+        (["--seed", "-1"], "--seed"),
+        (["--level", "2"], "--level"),
+    ],
+)
+def test_mistakes_are_named(words, said, tmp_path, capsys) -> None:
+    assert main(["gallery", "-o", str(tmp_path / "new"), *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()

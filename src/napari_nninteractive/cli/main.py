@@ -26,6 +26,7 @@ COMMANDS = {
     "segment": "segment one object of an image file from prompts",
     "evaluate": "measure a model with a simulated user on volumes with truth",
     "train": "train a model of your own",
+    "gallery": "draw the synthetic scenes that models are trained on",
     "models": "list, download and check models, read their licences",
     "info": "device, precision, versions, and the time and memory to expect",
     "launch": "open napari with the widget",

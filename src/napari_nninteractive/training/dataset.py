@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,9 @@ class EpisodeConfig:
     zoomed, refining, misled : float
         Shares of episodes seen from further away, at full resolution after a coarse pass, and
         starting from a wrong mask.
+    united : float
+        Share of episodes whose object is two touching ones together; their first prompt is never a point,
+        which could not say so.
     max_rounds : int
         Most prompts in one episode.
     shape : tuple of int or None
@@ -57,6 +61,7 @@ class EpisodeConfig:
     zoomed: float = 0.15
     refining: float = 0.1
     misled: float = 0.1
+    united: float = 0.05
     max_rounds: int = 6
     shape: Index3 | None = None
 
@@ -81,6 +86,9 @@ class Episode:
         Where a refinement patch lies; None: round the newest prompt.
     prompts
         In voxels of the true resolution, oldest first.
+    opening
+        The first prompt where it decides what the object is (a whole with parts, two objects together), drawn in
+        the arrays; None: any that fits the truth.
     """
 
     image: NDArray[np.float32]
@@ -93,6 +101,7 @@ class Episode:
     prompts: tuple[Prompt, ...] = ()
     done: int = 0
     name: str = ""
+    opening: Prompt | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +141,27 @@ def episodes_of(seed: int, index: int, config: EpisodeConfig) -> list[Episode]:
     image = normalised(scene, rng)
     made = []
     for number, which in enumerate(chosen):
-        truth = scene.labels == scene.targets[int(which)]
-        made.append(_start(image, truth, scene, (seed, index, number), config))
+        key = (seed, index, number)
+        truth, vague = _object(scene, scene.targets[int(which)], key, config)
+        made.append(_start(image, truth, vague, scene.family, key, config))
     return made
+
+
+def _object(
+    scene: Scene, target: int, key: tuple[int, ...], config: EpisodeConfig
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+    """The object that the user has in mind, and the voxels where a point would mean another one (None: nowhere)."""
+    rng = np.random.default_rng([*key, 2])
+    truth = scene.whole(target)
+    inner = truth & (scene.labels != target)
+    if rng.random() >= config.united:
+        return truth, inner if inner.any() else None
+    shell = ndi.binary_dilation(truth) & ~truth & (scene.labels > 0)
+    touching = np.bincount(scene.labels[shell])
+    if not len(touching) or touching.max() < 20:
+        return truth, inner if inner.any() else None
+    both = truth | scene.whole(int(touching.argmax()))
+    return both, both
 
 
 def normalised(scene: Scene, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -156,18 +183,23 @@ def normalised(scene: Scene, rng: np.random.Generator) -> NDArray[np.float32]:
 def _start(
     image: NDArray[np.float32],
     truth: NDArray[np.bool_],
-    scene: Scene,
+    vague: NDArray[np.bool_] | None,
+    family: str,
     key: tuple[int, ...],
     config: EpisodeConfig,
 ) -> Episode:
     rng = np.random.default_rng([*key, 0])
     axes = tuple(int(a) for a in np.flatnonzero(rng.random(3) < 0.5))
     order = (0, *rng.permutation([1, 2])) if rng.random() < 0.7 else tuple(rng.permutation(3))
-    image = np.ascontiguousarray(np.flip(image, axes).transpose(order))
-    truth = np.ascontiguousarray(np.flip(truth, axes).transpose(order))
+    image = np.flip(image, axes).transpose(order).copy()
+    truth = np.flip(truth, axes).transpose(order).copy()
     rounds = 1 + int(rng.integers(0, config.max_rounds))
-    episode = Episode(image, truth, np.zeros_like(truth), key, rounds, name=scene.family)
-    kind = rng.random()
+    opening = None
+    if vague is not None:
+        opening = _unmistakable(truth, np.flip(vague, axes).transpose(order), rng)
+    empty = np.zeros_like(truth)
+    episode = Episode(image, truth, empty, key, rounds, name=family, opening=opening)
+    kind = rng.random() if min(image.shape) > 1 else 1.0
     if kind < config.zoomed:
         return replace(episode, zoom=float(rng.choice(_ZOOMS)))
     if kind < config.zoomed + config.refining:
@@ -179,6 +211,20 @@ def _start(
     if kind < config.zoomed + config.refining + config.misled:
         return replace(episode, mask=misleading(truth, rng))
     return episode
+
+
+_OUTLINING = UserStyle(kinds=MappingProxyType({"box": 0.45, "lasso": 0.45, "scribble": 0.1}))
+_POINTING = UserStyle(kinds=MappingProxyType({"point": 0.8, "scribble": 0.2}))
+
+
+def _unmistakable(
+    truth: NDArray[np.bool_], vague: NDArray[np.bool_], rng: np.random.Generator
+) -> Prompt | None:
+    """A first prompt that tells this object from those that overlap it: an outline, or a point where only it lies."""
+    clear = truth & ~vague
+    if clear.any() and rng.random() < 0.6:
+        return next_prompt(clear, None, rng, _POINTING)
+    return next_prompt(truth, None, rng, _OUTLINING)
 
 
 def coarsened(truth: NDArray[np.bool_], zoom: float, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -219,7 +265,9 @@ def advance(episode: Episode) -> Episode | None:
         drawn = [next_prompt(episode.truth, None, rng) for _ in range(int(rng.integers(1, 4)))]
         prompts = tuple(p for p in drawn if p is not None)
         return replace(episode, prompts=prompts, done=1)
-    prompt = next_prompt(episode.truth, episode.mask, rng, _style(rng))
+    prompt = episode.opening if episode.done == 0 else None
+    if prompt is None:
+        prompt = next_prompt(episode.truth, episode.mask, rng, _style(rng))
     if prompt is None:
         return None
     scaled = enlarged(prompt, episode.zoom, rng)
@@ -331,6 +379,7 @@ def to_record(episode: Episode) -> dict[str, Any]:
         "prompts": [prompt_to_json(p) for p in episode.prompts],
         "done": episode.done,
         "name": episode.name,
+        "opening": None if episode.opening is None else prompt_to_json(episode.opening),
     }
 
 
@@ -346,4 +395,5 @@ def from_record(record: dict[str, Any]) -> Episode:
         prompts=tuple(prompt_from_json(p) for p in record["prompts"]),
         done=record["done"],
         name=record["name"],
+        opening=None if record["opening"] is None else prompt_from_json(record["opening"]),
     )

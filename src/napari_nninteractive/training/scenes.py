@@ -1,64 +1,64 @@
-"""First generator of synthetic scenes: label maps of several families, rendered so that every target is visible.
+"""Synthetic scenes: families of label maps, rendered so that every target is visible.
 
-A scene is made in three steps: a family draws labels, :mod:`._render` turns them into intensities and measures the
-contrast of every object, and the noise is bounded by the weakest contrast of the objects kept as targets. numpy and
-scipy only; the same seed gives the same scene.
+A scene is made in four steps: a family draws labels (:mod:`.families_cells`, :mod:`.families_tissue`), :mod:`._render`
+turns them into a specimen, :mod:`._optics` takes its image, and :mod:`._visible` measures the contrast of every object,
+which decides what is offered as a target and bounds the noise. numpy and scipy only; same seed, same scene.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
-from scipy import ndimage as ndi
+from numpy.typing import NDArray
 
-from napari_nninteractive.training._fields import (
-    Float,
-    Labels,
-    Shape,
-    grid,
-    label_borders,
-    paint_path,
-    quadratic_diagram,
-    random_metrics,
-    random_path,
-    scattered_centres,
-    smooth_noise,
-    warp,
-)
-from napari_nninteractive.training._render import CONTRAST_FLOOR, measure_contrast, render
+from napari_nninteractive.training import families_cells, families_tissue
+from napari_nninteractive.training._fields import Float, Labels, Shape, smooth_noise
+from napari_nninteractive.training._optics import image_through, noise_like, quantised
+from napari_nninteractive.training._render import INVERTED, specimen
+from napari_nninteractive.training._visible import CONTRAST_FLOOR, measure_contrast, object_contrast
+from napari_nninteractive.training.layout import Family, Layout
+
+__all__ = ["FAMILIES", "MIN_VOXELS", "Scene", "make_scene"]
 
 MIN_VOXELS = 60
 """Smallest object, in voxels, that is offered as a target."""
 
+FAMILIES: dict[str, Family] = {
+    "nuclei": families_cells.nuclei,
+    "packed": families_cells.packed,
+    "nested": families_cells.nested,
+    "shells": families_cells.shells,
+    "tubes": families_tissue.tubes,
+    "sheets": families_tissue.sheets,
+    "bodies": families_tissue.bodies,
+    "regions": families_tissue.regions,
+    "processes": families_tissue.processes,
+    "sheathed": families_tissue.sheathed,
+}
+"""What a scene may show; two of them side by side make a mixed scene."""
 
-@dataclass(frozen=True)
-class Layout:
-    """What a family drew, before rendering.
-
-    Attributes
-    ----------
-    labels
-        (z, y, x) int16, 0 = background.
-    depth
-        (z, y, x) float32, 1 in the middle of an object and 0 at its border and outside: its thickness profile.
-    walls
-        Stained walls between cells are the signal (else the fill is).
-    free
-        Whether each label gets an intensity of its own (regions, tubes in organs) instead of one common stain.
-    membrane
-        Dark lines between densely packed objects, as in electron microscopy.
-    """
-
-    labels: Labels
-    depth: Float
-    walls: bool = False
-    free: bool = False
-    membrane: bool = False
+_EASY = {"nuclei": 0.7, "packed": 0.15, "bodies": 0.1, "regions": 0.05}
+_FULL = {
+    "nuclei": 0.27,
+    "packed": 0.18,
+    "nested": 0.07,
+    "shells": 0.03,
+    "tubes": 0.08,
+    "sheets": 0.03,
+    "bodies": 0.06,
+    "regions": 0.08,
+    "processes": 0.13,
+    "sheathed": 0.07,
+}
+_MIXED = 0.06
+_FLAT = 0.03
+_COARSEST = 8.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scene:
     """One synthetic volume with truth.
 
@@ -76,6 +76,8 @@ class Scene:
         Standard deviation of the noise as a fraction of that range.
     family
         Which family drew the labels.
+    parts
+        Labels inside another object, by that object's label: the object as a whole is all of them.
     """
 
     image: Float
@@ -84,170 +86,11 @@ class Scene:
     contrast: tuple[float, ...]
     noise: float
     family: str
+    parts: Mapping[int, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
-
-Step = tuple[float, float, float]
-
-
-def _nuclei(rng: np.random.Generator, shape: Shape, step: Step, level: float) -> Layout:
-    """Sparse and touching nuclei: star-like blobs with rough outlines."""
-    extent = np.array(shape) * np.array(step)
-    radius = float(np.exp(rng.uniform(np.log(5.0), np.log(20.0))))
-    room = float(extent.prod()) / (4.0 / 3.0 * np.pi * radius**3)
-    count = int(np.clip(room * np.exp(rng.uniform(np.log(0.02), np.log(0.7))), 2, 55))
-    centres = scattered_centres(rng, extent, count, radius * rng.uniform(0.9, 2.0))
-    radii = radius * np.exp(rng.normal(0.0, rng.uniform(0.0, 0.3), len(centres)))
-    metrics = random_metrics(rng, radii, rng.uniform(0.0, 0.1 + 0.3 * level))
-    coords = warp(
-        rng,
-        grid(shape, step),
-        radius * rng.uniform(0.0, 0.1 + 0.2 * level),
-        radius * rng.uniform(0.5, 1.5),
-        step,
-    )
-    labels, distance = quadratic_diagram(coords, centres, metrics)
-    labels[distance > 1.0] = 0
-    return Layout(labels, np.clip(1.0 - distance, 0.0, 1.0))
-
-
-def _packed(rng: np.random.Generator, shape: Shape, step: Step, level: float) -> Layout:
-    """Packed cells (foam): a diagram of ellipsoid cells, partly with outside; walls or fill are stained."""
-    extent = np.array(shape) * np.array(step)
-    radius = float(np.exp(rng.uniform(np.log(7.0), np.log(24.0))))
-    room = float(extent.prod()) / (4.0 / 3.0 * np.pi * radius**3)
-    centres = scattered_centres(
-        rng, extent, int(np.clip(room * 1.3, 3, 60)), radius * rng.uniform(0.8, 1.4)
-    )
-    radii = radius * np.exp(rng.normal(0.0, 0.15, len(centres)))
-    metrics = random_metrics(rng, radii, rng.uniform(0.0, 0.1 + 0.35 * level))
-    coords = warp(
-        rng,
-        grid(shape, step),
-        radius * rng.uniform(0.0, 0.25),
-        radius * rng.uniform(0.8, 2.0),
-        step,
-    )
-    labels, distance = quadratic_diagram(coords, centres, metrics)
-    if rng.random() < 0.5:
-        wide = 2.5 * radius
-        outside = smooth_noise(rng, shape, (wide / step[0], wide / step[1], wide / step[2]))
-        labels[outside > rng.uniform(0.5, 1.5)] = 0
-    depth = np.clip(1.0 - distance / 2.0, 0.0, 1.0) * (labels > 0)
-    return Layout(labels, depth.astype(np.float32), walls=bool(rng.random() < 0.75), membrane=True)
-
-
-def _tubes(rng: np.random.Generator, shape: Shape, step: Step, level: float) -> Layout:
-    """Tubes, some branching: vessels, neurites, ducts."""
-    extent = np.array(shape) * np.array(step)
-    labels = np.zeros(shape, np.int16)
-    for value in range(1, int(rng.integers(2, 7))):
-        radius = float(np.exp(rng.uniform(np.log(2.2), np.log(8.0))))
-        start = rng.uniform(0.1, 0.9, 3) * extent
-        bend = rng.uniform(0.1, 0.3 + 0.5 * level)
-        both = [random_path(rng, start, float(extent.max()), radius * 0.5, bend) for _ in range(2)]
-        path = np.concatenate(both)
-        if rng.random() < 0.5:
-            path = np.concatenate(
-                [
-                    path,
-                    random_path(
-                        rng, path[len(path) // 3], float(extent.max()) * 0.5, radius * 0.5, bend
-                    ),
-                ]
-            )
-        radii = radius * np.exp(ndi.gaussian_filter1d(rng.normal(0, 0.6, len(path)), 4.0))
-        paint_path(labels, path, np.maximum(radii, 1.2), step, value)
-    return Layout(labels, (labels > 0).astype(np.float32))
-
-
-def _regions(rng: np.random.Generator, shape: Shape, step: Step, level: float) -> Layout:
-    """Large smooth regions with intensities of their own (organs, tissues), with smaller bodies and cords in them."""
-    radius = rng.uniform(12.0, 40.0)
-    scale = (radius / step[0], radius / step[1], radius / step[2])
-    fields = [smooth_noise(rng, shape, scale) for _ in range(int(rng.integers(2, 5)))]
-    regions = np.argmax(np.stack(fields), 0).astype(np.int16)
-    parts, _ = ndi.label(label_borders(regions, between_objects=False) == 0)
-    labels = _grow(parts.astype(np.int16), regions)
-    extra = (
-        _nuclei(rng, shape, step, level) if rng.random() < 0.6 else _tubes(rng, shape, step, level)
-    )
-    keep = rng.random(int(extra.labels.max()) + 1) < 0.6
-    keep[0] = False
-    inserted = keep[extra.labels]
-    labels[inserted] = extra.labels[inserted] + int(labels.max())
-    return Layout(labels, np.ones(shape, np.float32), free=True)
-
-
-def _grow(parts: Labels, regions: Labels) -> Labels:
-    """Give the one-voxel borders back to the nearest part."""
-    if not (parts == 0).any() or not parts.any():
-        return (regions + 1).astype(np.int16)
-    grown = ndi.grey_dilation(parts, size=3)
-    return np.where(parts > 0, parts, grown).astype(np.int16)
-
-
-def _processes(rng: np.random.Generator, shape: Shape, step: Step, level: float) -> Layout:
-    """Packed elongated and winding processes with membranes, as in electron microscopy of nerve tissue."""
-    extent = np.array(shape) * np.array(step)
-    radius = float(np.exp(rng.uniform(np.log(6.0), np.log(16.0))))
-    count = int(np.clip(float(extent.prod()) / (8.0 * radius**3), 6, 70))
-    centres = scattered_centres(rng, extent, count, radius * 0.8)
-    radii = radius * np.exp(rng.normal(0.0, 0.35, len(centres)))
-    metrics = random_metrics(rng, radii, rng.uniform(0.3, 0.5 + 0.3 * level))
-    coords = warp(
-        rng, grid(shape, step), radius * rng.uniform(0.2, 0.7), radius * rng.uniform(1.0, 2.0), step
-    )
-    labels, _ = quadratic_diagram(coords, centres, metrics)
-    return Layout(labels, np.ones(shape, np.float32), walls=True, membrane=True)
-
-
-def _sheathed(rng: np.random.Generator, shape: Shape, step: Step, level: float) -> Layout:
-    """A thick cord or body in a sheath of another intensity among other tissue: cord and fluid, vessel and lumen."""
-    surround = _regions(rng, shape, step, level).labels
-    extent = np.array(shape) * np.array(step)
-    radius = rng.uniform(4.0, 12.0)
-    start = rng.uniform(0.3, 0.7, 3) * extent
-    bend = rng.uniform(0.02, 0.15)
-    arms = [random_path(rng, start, float(extent.max()) * rng.uniform(0.3, 1.0), 2.0, bend)]
-    arms.append(2 * start - arms[0] + 0.0)
-    path = np.concatenate([arms[1][::-1], arms[0]])
-    radii = radius * np.exp(ndi.gaussian_filter1d(rng.normal(0, 0.5, len(path)), 5.0))
-    inner = np.zeros(shape, np.int16)
-    paint_path(inner, path, radii, step, 1)
-    outer = np.zeros(shape, np.int16)
-    paint_path(outer, path, radii * rng.uniform(1.3, 1.8), step, 1)
-    top = int(surround.max())
-    labels = np.where(inner > 0, top + 2, np.where(outer > 0, top + 1, surround)).astype(np.int16)
-    return Layout(labels, np.ones(shape, np.float32), free=True)
-
-
-Family = Callable[[np.random.Generator, Shape, Step, float], Layout]
-
-FAMILIES: dict[str, Family] = {
-    "nuclei": _nuclei,
-    "packed": _packed,
-    "tubes": _tubes,
-    "regions": _regions,
-    "processes": _processes,
-    "sheathed": _sheathed,
-}
-
-_EASY = {
-    "nuclei": 0.75,
-    "packed": 0.15,
-    "tubes": 0.05,
-    "regions": 0.05,
-    "processes": 0.0,
-    "sheathed": 0.0,
-}
-_FULL = {
-    "nuclei": 0.46,
-    "packed": 0.18,
-    "tubes": 0.08,
-    "regions": 0.09,
-    "processes": 0.10,
-    "sheathed": 0.09,
-}
+    def whole(self, target: int) -> NDArray[np.bool_]:
+        """Return the mask (z, y, x) of an object with everything that lies inside it."""
+        return np.isin(self.labels, (target, *self.parts.get(target, ())))
 
 
 def make_scene(
@@ -266,28 +109,96 @@ def make_scene(
     level
         Difficulty from 0 (bright blobs, little noise) to 1 (all families, textures, noise).
     family
-        One of :data:`FAMILIES`; drawn if absent.
+        One of :data:`FAMILIES`; drawn if absent, and then sometimes two of them side by side, or a single plane.
     shape
         Voxels (z, y, x); drawn if absent, fewer planes where the voxels are anisotropic.
     """
-    names = list(FAMILIES)
-    weights = np.array([(1 - level) * _EASY[n] + level * _FULL[n] for n in names])
-    name = family or names[int(rng.choice(len(names), p=weights / weights.sum()))]
-    coarse = float(np.exp(rng.uniform(0.0, np.log(4.0)))) if rng.random() < 0.5 else 1.0
+    coarse = float(np.exp(rng.uniform(0.0, np.log(_COARSEST)))) if rng.random() < 0.5 else 1.0
+    flat = shape is None and family is None and rng.random() < _FLAT * level
     if shape is None:
         side = rng.integers(56, 97, 2)
-        depth = int(np.clip(rng.uniform(40, 90) / coarse, 14, 80))
+        depth = int(np.clip(rng.uniform(40, 90) / coarse, 8, 80))
         shape = (depth, int(side[0]), int(side[1]))
+    name = family or _drawn_family(rng, level)
+    layout, clean = _drawn(rng, name, shape, coarse, level)
+    if family is None and rng.random() < _MIXED * level:
+        name, layout, clean = _beside(rng, (name, layout, clean), shape, coarse, level)
+    sharp = 0.3 if layout.style == "electron" else 1.0
+    clean = image_through(rng, clean, coarse, sharp * level, INVERTED[layout.style])
+    if flat:
+        layout, clean = _middle_plane(layout, clean)
+    return _photographed(rng, name, layout, clean, level)
+
+
+def _drawn_family(rng: np.random.Generator, level: float) -> str:
+    names = list(FAMILIES)
+    full = min(1.0, 1.6 * level)
+    weights = np.array([(1 - full) * _EASY.get(n, 0.0) + full * _FULL[n] for n in names])
+    return names[int(rng.choice(len(names), p=weights / weights.sum()))]
+
+
+def _drawn(
+    rng: np.random.Generator, name: str, shape: Shape, coarse: float, level: float
+) -> tuple[Layout, Float]:
     layout = FAMILIES[name](rng, shape, (coarse, 1.0, 1.0), level)
-    clean, noise_shape = render(rng, layout, coarse, level)
+    return layout, specimen(rng, layout, coarse, level)
+
+
+def _beside(
+    rng: np.random.Generator,
+    first: tuple[str, Layout, Float],
+    shape: Shape,
+    coarse: float,
+    level: float,
+) -> tuple[str, Layout, Float]:
+    """Two families in one volume, with a winding border between them."""
+    _, layout, clean = first
+    other, extra = _drawn(rng, _drawn_family(rng, level), shape, coarse, level)
+    there = smooth_noise(rng, shape, (40.0 / coarse, 40.0, 40.0)) > 0.3
+    top = int(layout.labels.max())
+    moved = np.where(other.labels > 0, other.labels + top, 0)
+    labels = np.where(there, moved, layout.labels).astype(np.int16)
+    parts = dict(layout.parts)
+    parts.update({k + top: tuple(p + top for p in v) for k, v in other.parts.items()})
+    joint = replace(layout, labels=labels, parts=MappingProxyType(parts))
+    return "mixed", joint, np.where(there, extra, clean).astype(np.float32)
+
+
+def _middle_plane(layout: Layout, clean: Float) -> tuple[Layout, Float]:
+    plane = slice(clean.shape[0] // 2, clean.shape[0] // 2 + 1)
+    return replace(layout, labels=layout.labels[plane], depth=layout.depth[plane]), clean[plane]
+
+
+def _photographed(
+    rng: np.random.Generator, name: str, layout: Layout, clean: Float, level: float
+) -> Scene:
+    """Find the visible objects, and add as much noise as the weakest of them bears."""
     low, high = np.percentile(clean, (0.1, 99.9))
-    span = max(float(high - low), 1e-6)
-    clean = (clean - low) / span
-    measured = measure_contrast(clean, layout.labels, MIN_VOXELS)
-    seen = {k: v for k, v in measured.items() if v >= CONTRAST_FLOOR}
-    weakest = min([1.0, *seen.values()])
-    noise = weakest * float(rng.uniform(0.0, 0.1 + 0.35 * level))
-    image = clean + noise * noise_shape
+    clean = (clean - low) / max(float(high - low), 1e-6)
+    seen = _visible(layout, clean)
+    sizes = np.bincount(layout.labels.ravel())
+    # Noise hides small objects first: a large one averages over many voxels.
+    bears = [c * float(np.clip(np.cbrt(sizes[k]) / 14.0, 0.8, 1.8)) for k, c in seen.items()]
+    noise = min([1.0, *bears]) * float(rng.uniform(0.0, 0.1 + 0.35 * level))
+    image = clean + np.float32(noise) * noise_like(rng, clean)
+    if rng.random() < 0.15 * level:
+        image = quantised(rng, image)
     return Scene(
-        image.astype(np.float32), layout.labels, tuple(seen), tuple(seen.values()), noise, name
+        np.asarray(image, np.float32),
+        layout.labels,
+        tuple(seen),
+        tuple(seen.values()),
+        noise,
+        name,
+        layout.parts,
     )
+
+
+def _visible(layout: Layout, clean: Float) -> dict[int, float]:
+    """Contrast of each object that shows well enough; of a whole with parts, that of its outline."""
+    measured = measure_contrast(clean, layout.labels, MIN_VOXELS)
+    for whole, parts in layout.parts.items():
+        if whole in measured:
+            mask = np.isin(layout.labels, (whole, *parts))
+            measured[whole] = object_contrast(clean, mask)
+    return {k: v for k, v in measured.items() if v >= CONTRAST_FLOOR}
