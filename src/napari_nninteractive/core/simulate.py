@@ -7,6 +7,7 @@ every random choice comes from the generator that is passed in.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
@@ -17,9 +18,21 @@ from scipy import ndimage
 
 from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Prompt, Scribble
+from napari_nninteractive.core.strokes import outline, stroke
 from napari_nninteractive.errors import PromptError
 
-__all__ = ["UserStyle", "centre_point", "next_centre_point", "next_prompt", "prompt_in"]
+__all__ = [
+    "KINDS",
+    "UserStyle",
+    "centre_point",
+    "kind_of",
+    "next_centre_point",
+    "next_prompt",
+    "prompt_in",
+]
+
+KINDS = ("point", "box", "scribble", "lasso")
+"""Kinds of prompt that a simulated user draws."""
 
 Bool = NDArray[np.bool_]
 PromptStyle = Literal["point", "box", "scribble", "lasso"]
@@ -41,9 +54,15 @@ class UserStyle:
         Weights of the slicing axes (z, y, x) for flat prompts.
     jitter : float
         How inaccurate boxes and lassos are drawn, as a fraction of the extent.
+    strokes : mapping of str to float
+        How often each sort of scribble is drawn: ``centre`` (along the middle line), ``line`` (bent, between any two
+        voxels), ``contour`` (along the outline, inside); weights, not normalised.
+    outlines : mapping of str to float
+        How often each sort of lasso is drawn: ``smoothed`` (and moved in or out a little), ``dilated`` (wide of the
+        object), ``deformed`` (by a smooth random displacement); weights, not normalised.
     """
 
-    kinds: MappingProxyType[str, float] = field(
+    kinds: Mapping[str, float] = field(
         default_factory=lambda: MappingProxyType(
             {"point": 0.6, "box": 0.12, "scribble": 0.14, "lasso": 0.14}
         )
@@ -52,6 +71,20 @@ class UserStyle:
     larger: float = 0.8
     planes: tuple[float, float, float] = (0.5, 0.25, 0.25)
     jitter: float = 0.1
+    strokes: Mapping[str, float] = field(
+        default_factory=lambda: MappingProxyType({"contour": 0.3, "line": 0.7})
+    )
+    outlines: Mapping[str, float] = field(
+        default_factory=lambda: MappingProxyType({"smoothed": 1.0})
+    )
+
+
+def kind_of(prompt: Prompt) -> str | None:
+    """Kind of a prompt: one of :data:`KINDS`, or None for what no simulated user draws."""
+    for kind, cls in zip(KINDS, (Point, BoxPrompt, Scribble, Lasso), strict=True):
+        if isinstance(prompt, cls):
+            return kind
+    return None
 
 
 def _bounds(mask: Bool) -> Box:
@@ -196,9 +229,9 @@ def prompt_in(
     if kind == "box":
         return _box(part, axis, seed[axis], rng, style.jitter, positive)
     if kind == "lasso":
-        drawn, cls = _outline(part, rng, style.jitter), Lasso
+        drawn, cls = outline(part, rng, style.jitter, style.outlines), Lasso
     elif kind == "scribble":
-        drawn, cls = _stroke(part, rng), Scribble  # type: ignore[assignment]
+        drawn, cls = stroke(part, rng, style.strokes), Scribble  # type: ignore[assignment]
     else:
         raise PromptError(f"Unknown kind of prompt {kind!r}: use point, box, scribble or lasso.")
     origin = [0, 0, 0]
@@ -232,42 +265,3 @@ def _box(
     start.insert(axis, index)
     stop.insert(axis, index + 1)
     return BoxPrompt(start, stop, positive)  # type: ignore[arg-type]
-
-
-def _outline(part: Bool, rng: np.random.Generator, jitter: float) -> Bool:
-    """Filled outline round a part of a slice, smoothed and moved in or out a little."""
-    depth = ndimage.distance_transform_edt(part) - ndimage.distance_transform_edt(~part)
-    smooth = ndimage.gaussian_filter(depth, rng.uniform(0.3, 1.5))
-    slack = max(jitter * float(depth.max()), 1.0)
-    drawn: Bool = smooth > rng.uniform(-1.5 * slack, 0.7 * slack)
-    return drawn if drawn.any() else part
-
-
-def _stroke(part: Bool, rng: np.random.Generator) -> Bool:
-    """Two-voxel stroke inside a part of a slice: a bent line between two of its voxels, or along its outline."""
-    depth = ndimage.distance_transform_edt(np.pad(part, 1))[1:-1, 1:-1]
-    inner = depth >= max(1.0, float(rng.uniform(0.2, 0.6)) * float(depth.max()))
-    drawn = np.zeros_like(part)
-    if rng.random() < 0.3 and depth.max() > 4:
-        level = float(rng.uniform(0.2, 0.6)) * float(depth.max())
-        drawn = (depth >= level) & (depth < level + 1.5)
-        rows, cols = np.nonzero(drawn)
-        pick = int(rng.integers(len(rows)))
-        reach = rng.uniform(0.3, 1.0) * max(int(np.ptp(rows)), int(np.ptp(cols)), 1)
-        grid = np.indices(part.shape)
-        near = np.hypot(grid[0] - rows[pick], grid[1] - cols[pick]) <= reach
-        return np.asarray(drawn & near, bool)
-    rows, cols = np.nonzero(inner)
-    picks = rng.integers(len(rows), size=(6,))
-    gaps = np.hypot(rows[picks] - rows[picks[0]], cols[picks] - cols[picks[0]])
-    a, b = picks[0], picks[int(gaps.argmax())]
-    middle = (
-        np.array([rows[a] + rows[b], cols[a] + cols[b]]) / 2 + rng.normal(0, 0.15, 2) * gaps.max()
-    )
-    t = np.linspace(0.0, 1.0, 2 * int(gaps.max()) + 2)[:, None]
-    ends = np.array([[rows[a], cols[a]], [rows[b], cols[b]]], float)
-    line = (1 - t) ** 2 * ends[0] + 2 * t * (1 - t) * middle + t**2 * ends[1]
-    at = np.clip(np.rint(line).astype(int), 0, np.array(part.shape) - 1)
-    drawn[at[:, 0], at[:, 1]] = True
-    thick: Bool = ndimage.binary_dilation(drawn, np.ones((2, 2), bool)) & part
-    return thick if thick.any() else inner
