@@ -138,3 +138,40 @@ def test_nothing_wrong_means_no_prompt():
 def test_an_unknown_kind_is_named():
     with pytest.raises(PromptError, match="wand"):
         prompt_in(TRUTH, "wand", np.random.default_rng(0), UserStyle())
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("kind", ["box", "scribble", "lasso"])
+def test_in_a_single_slice_prompts_are_drawn_in_its_plane(axis, kind):
+    flat = np.take(TRUTH, [12, 15, 16][axis], axis)
+    single = np.expand_dims(flat, axis)
+    for seed in range(4):
+        prompt = next_prompt(
+            single, None, np.random.default_rng(seed), UserStyle(kinds={kind: 1.0})
+        )
+        assert prompt.bounds.shape[axis] == 1
+        assert min(n for a, n in enumerate(prompt.bounds.shape) if a != axis) > 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_far_away_in_a_large_image_the_same_is_drawn(kind):
+    style = UserStyle(kinds={kind: 1.0})
+    large = np.zeros((64, 128, 160), bool)
+    large[20:44, 60:90, 100:132] = TRUTH
+    near = next_prompt(np.pad(TRUTH, 20), None, np.random.default_rng(2), style)
+    far = next_prompt(large, None, np.random.default_rng(2), style)
+    moved = np.subtract(far.bounds.start, near.bounds.start)
+    assert tuple(moved) == (0, 40, 80)
+    assert far.bounds.shape == near.bounds.shape
+
+
+@pytest.mark.parametrize("centred", [0.0, 1.0])
+def test_clicks_into_a_large_object_lie_in_it(centred):
+    large = ball((40, 40, 40), 36, (80, 80, 80))
+    points = [
+        prompt_in(large, "point", np.random.default_rng(s), UserStyle(centred=centred)).position
+        for s in range(6)
+    ]
+    assert all(large[p] for p in points)
+    far = max(float(np.linalg.norm(np.subtract(p, 40))) for p in points)
+    assert far == 0 if centred else far > 5

@@ -7,10 +7,10 @@ every random choice comes from the generator that is passed in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,6 @@ KINDS = ("point", "box", "scribble", "lasso")
 """Kinds of prompt that a simulated user draws."""
 
 Bool = NDArray[np.bool_]
-PromptStyle = Literal["point", "box", "scribble", "lasso"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +88,25 @@ def kind_of(prompt: Prompt) -> str | None:
 
 def _bounds(mask: Bool) -> Box:
     """Smallest box of the true voxels, grown by one voxel inside the volume."""
-    edges = []
-    for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        edges.append((max(int(used[0]) - 1, 0), min(int(used[-1]) + 2, mask.shape[axis])))
-    return Box((edges[0][0], edges[1][0], edges[2][0]), (edges[0][1], edges[1][1], edges[2][1]))
+    low, high = [0, 0, 0], list(mask.shape)
+    for axis in range(3):  # each pass reads only what the ones before left
+        part = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        used = np.flatnonzero(part.any(axis=tuple(a for a in range(3) if a != axis)))
+        low[axis], high[axis] = int(used[0]), int(used[-1]) + 1
+    return Box(
+        (max(low[0] - 1, 0), max(low[1] - 1, 0), max(low[2] - 1, 0)),
+        (high[0] + 1, high[1] + 1, high[2] + 1),
+    ).clip(mask.shape)
 
 
-def _depth(mask: Bool) -> tuple[NDArray[np.float64], Box]:
-    """Distance in voxels to the nearest voxel outside the mask, and the box it was computed in."""
-    box = _bounds(mask)
-    crop = mask[box.slices]
+def _depth(crop: Bool) -> NDArray[np.float64]:
+    """Distance in voxels to the nearest voxel outside the mask; a mask without outside ends at its border."""
     if crop.all():
-        crop = np.pad(crop, 1)
-        return ndimage.distance_transform_edt(crop)[1:-1, 1:-1, 1:-1], box
-    return ndimage.distance_transform_edt(crop), box
+        return np.asarray(ndimage.distance_transform_edt(np.pad(crop, 1)))[1:-1, 1:-1, 1:-1]
+    return np.asarray(ndimage.distance_transform_edt(crop))
 
 
-def _index(position: NDArray[np.int64] | tuple[int, ...], box: Box) -> Index3:
+def _index(position: Sequence[Any], box: Box) -> Index3:
     z, y, x = (int(p) + s for p, s in zip(position, box.start, strict=True))
     return z, y, x
 
@@ -133,8 +133,9 @@ def centre_point(mask: Bool, *, positive: bool = True) -> Point:
     """
     if not mask.any():
         raise PromptError("There is nothing to point at: the mask is empty.")
-    depth, box = _depth(mask)
-    return Point(_index(np.unravel_index(int(depth.argmax()), depth.shape), box), positive)  # type: ignore[arg-type]
+    box = _bounds(mask)
+    depth = _depth(mask[box.slices])
+    return Point(_index(np.unravel_index(int(depth.argmax()), depth.shape), box), positive)
 
 
 def next_centre_point(truth: Bool, prediction: Bool) -> Point | None:
@@ -151,7 +152,7 @@ def next_centre_point(truth: Bool, prediction: Bool) -> Point | None:
         Positive in the missed voxels if they are at least as many, else negative in the wrongly taken ones.
     """
     missed, wrong = truth & ~prediction, prediction & ~truth
-    n_missed, n_wrong = int(missed.sum()), int(wrong.sum())
+    n_missed, n_wrong = int(np.count_nonzero(missed)), int(np.count_nonzero(wrong))
     if not n_missed and not n_wrong:
         return None
     return centre_point(missed) if n_missed >= n_wrong else centre_point(wrong, positive=False)
@@ -185,7 +186,7 @@ def next_prompt(
     if prediction is None or not prediction.any():
         return prompt_in(truth, name, rng, style) if truth.any() else None
     missed, wrong = truth & ~prediction, prediction & ~truth
-    n_missed, n_wrong = int(missed.sum()), int(wrong.sum())
+    n_missed, n_wrong = int(np.count_nonzero(missed)), int(np.count_nonzero(wrong))
     if n_missed + n_wrong == 0:
         return None
     if rng.random() < style.larger:
@@ -218,41 +219,61 @@ def prompt_in(
     Prompt
         Points and scribbles lie wholly inside the region; boxes and lassos cover its part in one slice, inaccurately.
     """
-    seed = _click(region, rng, style)
+    box = _bounds(region)
+    seed = _index(_click(region[box.slices], rng, style), box)
     if kind == "point":
         return Point(seed, positive)
     axis = int(rng.choice(3, p=np.array(style.planes) / sum(style.planes)))
-    plane = np.take(region, seed[axis], axis=axis)
-    parts, _ = ndimage.label(plane)
-    spot = tuple(s for a, s in enumerate(seed) if a != axis)
-    part: Bool = parts == parts[spot]
+    if 1 in region.shape:  # of a single slice nothing else is seen
+        axis = region.shape.index(1)
+    part, origin = _part(region, box, seed, axis)
     if kind == "box":
-        return _box(part, axis, seed[axis], rng, style.jitter, positive)
+        return _box(part, axis, origin, rng, style.jitter, positive)
     if kind == "lasso":
         drawn, cls = outline(part, rng, style.jitter, style.outlines), Lasso
     elif kind == "scribble":
         drawn, cls = stroke(part, rng, style.strokes), Scribble  # type: ignore[assignment]
     else:
         raise PromptError(f"Unknown kind of prompt {kind!r}: use point, box, scribble or lasso.")
-    origin = [0, 0, 0]
-    origin[axis] = seed[axis]
-    return cls(np.expand_dims(drawn, axis), (origin[0], origin[1], origin[2]), positive)
+    return cls(np.expand_dims(drawn, axis), origin, positive)
 
 
-def _click(region: Bool, rng: np.random.Generator, style: UserStyle) -> Index3:
+def _part(region: Bool, box: Box, seed: Index3, axis: int) -> tuple[Bool, Index3]:
+    """Connected part of one slice of the region that holds a voxel, with room round it, and where it begins."""
+    room = [8 + n // 2 for n in box.shape]
+    room[axis] = 0
+    start = [max(a - r, 0) for a, r in zip(box.start, room, strict=True)]
+    stop = [min(b + r, n) for b, r, n in zip(box.stop, room, region.shape, strict=True)]
+    start[axis], stop[axis] = seed[axis], seed[axis] + 1
+    plane = region[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))].squeeze(axis)
+    parts, _ = ndimage.label(plane)
+    at = tuple(seed[a] - start[a] for a in range(3) if a != axis)
+    return np.asarray(parts == parts[at]), (start[0], start[1], start[2])
+
+
+_LARGE = 20_000
+"""Voxels of a box from which the depth of a click is counted in steps along the axes, at a tenth of the time."""
+
+
+def _click(crop: Bool, rng: np.random.Generator, style: UserStyle) -> tuple[int, ...]:
     """Voxel inside the region: the deepest one, or any that is not right at its border if there are such."""
-    depth, box = _depth(region)
-    deepest = float(depth.max())
+    if crop.size > _LARGE and not crop.all():
+        depth = np.asarray(ndimage.distance_transform_cdt(crop, "taxicab"), float)
+    else:
+        depth = _depth(crop)
     if rng.random() < style.centred:
-        return _index(np.unravel_index(int(depth.argmax()), depth.shape), box)  # type: ignore[arg-type]
-    candidates = np.flatnonzero(depth.ravel() >= max(rng.uniform(0.0, 0.7) * deepest, 1.0))
-    return _index(np.unravel_index(int(rng.choice(candidates)), depth.shape), box)  # type: ignore[arg-type]
+        at = int(depth.argmax())
+    else:
+        least = max(rng.uniform(0.0, 0.7) * float(depth.max()), 1.0)
+        at = int(rng.choice(np.flatnonzero(depth.ravel() >= least)))
+    return tuple(int(i) for i in np.unravel_index(at, depth.shape))
 
 
 def _box(
-    part: Bool, axis: int, index: int, rng: np.random.Generator, jitter: float, positive: bool
+    part: Bool, axis: int, origin: Index3, rng: np.random.Generator, jitter: float, positive: bool
 ) -> BoxPrompt:
     """Box around a part of a slice, each side off by up to `jitter` of the extent and at least a voxel."""
+    offset = [o for a, o in enumerate(origin) if a != axis]
     start, stop = [], []
     for a in range(2):
         used = np.flatnonzero(part.any(axis=1 - a))
@@ -260,8 +281,8 @@ def _box(
         slack = max(jitter * (high - low), 1.0)
         low = int(np.clip(round(low + rng.uniform(-slack, slack)), 0, part.shape[a] - 1))
         high = int(np.clip(round(high + rng.uniform(-slack, slack)), low + 1, part.shape[a]))
-        start.append(low)
-        stop.append(high)
-    start.insert(axis, index)
-    stop.insert(axis, index + 1)
+        start.append(offset[a] + low)
+        stop.append(offset[a] + high)
+    start.insert(axis, origin[axis])
+    stop.insert(axis, origin[axis] + 1)
     return BoxPrompt(start, stop, positive)  # type: ignore[arg-type]
