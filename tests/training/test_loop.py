@@ -63,7 +63,8 @@ def test_a_run_is_not_continued_as_another_one(tmp_path):
 
 def test_the_loss_on_scenes_that_it_did_not_see_falls(tmp_path):
     config = replace(CONFIG, max_steps=60, rate=5e-3, average=0.9, cool_from=0.5)
-    fresh = [e for e in map(advance, episodes_of(1, 0, config.episodes)) if e is not None]
+    unseen = [e for scene in range(4) for e in episodes_of(1, scene, config.episodes)]
+    fresh = [e for e in map(advance, unseen) if e is not None]
     samples = [sample_of(e, TINY.patch) for e in fresh]
     inputs = torch.from_numpy(np.stack([s.inputs for s in samples]))
     target = torch.from_numpy(np.stack([s.target for s in samples])).float()

@@ -34,7 +34,7 @@ def test_every_target_is_large_enough_and_its_contrast_is_above_the_floor_and_th
             targets += 1
             assert sizes[label] >= MIN_VOXELS
             assert contrast >= CONTRAST_FLOOR
-            assert scene.noise <= 0.81 * min(contrast, 1.0)
+            assert scene.noise <= 0.72 * min(contrast, 1.0)
     assert targets >= 4
 
 

@@ -10,7 +10,7 @@ from napari_nninteractive.training._fields import Float, Labels
 
 __all__ = ["CONTRAST_FLOOR", "measure_contrast", "object_contrast"]
 
-CONTRAST_FLOOR = 0.15
+CONTRAST_FLOOR = 0.2
 """Smallest contrast of a target, as a fraction of the intensity range of the noise-free scene."""
 
 

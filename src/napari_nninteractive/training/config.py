@@ -25,7 +25,7 @@ class TrainConfig:
     batch : int
         Episodes advanced per step.
     rate : float
-        Peak learning rate of AdamW.
+        Peak learning rate (see :class:`~napari_nninteractive.training.optimizer.KernelMuon`).
     warm_up : int
         Steps over which it rises.
     cool_from : float

@@ -24,6 +24,7 @@ from napari_nninteractive.core.prompts import (
 from napari_nninteractive.core.rasterize import PromptEncoding, rasterize, to_array
 from napari_nninteractive.core.simulate import UserStyle, next_prompt
 from napari_nninteractive.training.scenes import Scene, make_scene
+from napari_nninteractive.training.users import user_of
 
 ENCODING = PromptEncoding(point_radius=4, decay=0.9)
 """How the built-in model expects its prompts: earlier ones fade by a tenth with each new one."""
@@ -267,15 +268,12 @@ def advance(episode: Episode) -> Episode | None:
         return replace(episode, prompts=prompts, done=1)
     prompt = episode.opening if episode.done == 0 else None
     if prompt is None:
-        prompt = next_prompt(episode.truth, episode.mask, rng, _style(rng))
+        user = user_of(episode.key, episode.prompts)
+        prompt = user.next_prompt(episode.truth, episode.mask, rng)
     if prompt is None:
         return None
     scaled = enlarged(prompt, episode.zoom, rng)
     return replace(episode, prompts=(*episode.prompts, scaled), done=episode.done + 1)
-
-
-def _style(rng: np.random.Generator) -> UserStyle:
-    return UserStyle(centred=float(rng.choice([0.3, 0.8])))
 
 
 def enlarged(prompt: Prompt, zoom: float, rng: np.random.Generator) -> Prompt:
@@ -319,7 +317,7 @@ def _thinned(mask: NDArray[np.bool_], amount: int) -> NDArray[np.bool_]:
     return mask
 
 
-def sample_of(episode: Episode, patch: Index3) -> Sample:
+def sample_of(episode: Episode, patch: Index3, encoding: PromptEncoding = ENCODING) -> Sample:
     """Return the patch round the newest prompt (or the refinement centre) as the engine would build it."""
     if episode.centre is not None:
         centre = episode.centre
@@ -330,7 +328,7 @@ def sample_of(episode: Episode, patch: Index3) -> Sample:
         ]
         centre = (int(middle[0]), int(middle[1]), int(middle[2]))
     region = Box.around(centre, patch)
-    inputs = np.zeros((8, *patch), np.float32)
+    inputs = np.zeros((1 + encoding.n_channels, *patch), np.float32)
     seen = region.intersect(Box.of_shape(episode.image.shape))
     inside = seen.relative_to(region).slices
     target = np.zeros(patch, bool)
@@ -338,17 +336,19 @@ def sample_of(episode: Episode, patch: Index3) -> Sample:
         inputs[0][inside] = episode.image[seen.slices]
         inputs[1][inside] = episode.mask[seen.slices]
         target[inside] = episode.truth[seen.slices]
-    inputs[2:] = _prompt_channels(episode, region, patch)[1:]
+    inputs[2:] = _prompt_channels(episode, region, patch, encoding)[1:]
     return Sample(inputs, target, region, first=episode.done == 1)
 
 
-def _prompt_channels(episode: Episode, region: Box, patch: Index3) -> NDArray[np.float32]:
+def _prompt_channels(
+    episode: Episode, region: Box, patch: Index3, encoding: PromptEncoding
+) -> NDArray[np.float32]:
     shape, start, extent = (
         _enlarged_index(v, episode.zoom) for v in (episode.image.shape, region.start, patch)
     )
     large = Box.of_shape(extent).shift(start)
-    painted = rasterize(episode.prompts, large, patch, shape, ENCODING, episode.zoom)
-    return to_array(painted, patch, ENCODING.n_channels)
+    painted = rasterize(episode.prompts, large, patch, shape, encoding, episode.zoom)
+    return to_array(painted, patch, encoding.n_channels)
 
 
 def _enlarged_index(values: tuple[int, ...], zoom: float) -> Index3:

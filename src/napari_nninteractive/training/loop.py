@@ -31,6 +31,7 @@ from napari_nninteractive.training.dataset import (
     with_prediction,
 )
 from napari_nninteractive.training.network import build
+from napari_nninteractive.training.optimizer import KernelMuon
 
 __all__ = ["CHECKPOINT", "StepReport", "TrainConfig", "Trainer", "margin_loss", "train"]
 
@@ -101,9 +102,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.network = build(config.network).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.averaged = {k: v.detach().clone() for k, v in self.network.named_parameters()}
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=config.rate, weight_decay=1e-2
-        )
+        self.optimizer = KernelMuon(self.network.parameters(), lr=config.rate)
         self.step = 0
         self.spent = 0.0
         self.samples = 0

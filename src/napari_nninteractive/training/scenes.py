@@ -42,15 +42,15 @@ FAMILIES: dict[str, Family] = {
 
 _EASY = {"nuclei": 0.7, "packed": 0.15, "bodies": 0.1, "regions": 0.05}
 _FULL = {
-    "nuclei": 0.27,
-    "packed": 0.18,
+    "nuclei": 0.23,
+    "packed": 0.22,
     "nested": 0.07,
     "shells": 0.03,
-    "tubes": 0.08,
+    "tubes": 0.07,
     "sheets": 0.03,
-    "bodies": 0.06,
-    "regions": 0.08,
-    "processes": 0.13,
+    "bodies": 0.07,
+    "regions": 0.06,
+    "processes": 0.15,
     "sheathed": 0.07,
 }
 _MIXED = 0.06
@@ -178,8 +178,8 @@ def _photographed(
     seen = _visible(layout, clean)
     sizes = np.bincount(layout.labels.ravel())
     # Noise hides small objects first: a large one averages over many voxels.
-    bears = [c * float(np.clip(np.cbrt(sizes[k]) / 14.0, 0.8, 1.8)) for k, c in seen.items()]
-    noise = min([1.0, *bears]) * float(rng.uniform(0.0, 0.1 + 0.35 * level))
+    bears = [c * float(np.clip(np.cbrt(sizes[k]) / 14.0, 0.8, 1.6)) for k, c in seen.items()]
+    noise = min([1.0, *bears]) * float(rng.random() ** 1.5 * (0.1 + 0.35 * level))
     image = clean + np.float32(noise) * noise_like(rng, clean)
     if rng.random() < 0.15 * level:
         image = quantised(rng, image)
