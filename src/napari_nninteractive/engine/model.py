@@ -59,6 +59,8 @@ class Model:
         Where the network is.
     stride : tuple of int
         (z, y, x) voxels that become one at the network's coarsest level: it takes multiples of this.
+    configuration : str
+        Which one of those in its plans it is.
     """
 
     id: str
@@ -69,6 +71,7 @@ class Model:
     capabilities: Capabilities
     device: torch.device
     stride: Index3 = (1, 1, 1)
+    configuration: str = ""
 
     @cached_property
     def sha256(self) -> str:
@@ -123,7 +126,17 @@ def load_model(name: str | Path, device: str | torch.device = "auto") -> Model:
     network = network.to(chosen)
     if chosen.type == "cuda":
         network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    return Model(str(name), folder, network, patch, _licence(folder), capabilities, chosen, stride)
+    return Model(
+        str(name),
+        folder,
+        network,
+        patch,
+        _licence(folder),
+        capabilities,
+        chosen,
+        stride,
+        checkpoint["init_args"]["configuration"],
+    )
 
 
 def _licence(folder: Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from napari_nninteractive.core.box import Index3
 from napari_nninteractive.training.dataset import EpisodeConfig
 from napari_nninteractive.training.network import NetworkConfig
 
@@ -40,8 +41,16 @@ class TrainConfig:
         Processes that make scenes; 0 makes them in this one.
     save_every : int
         Steps between checkpoints.
+    snapshots : int
+        Averaged weights of the latest checkpoints that are kept, to be averaged once more; 0 keeps none.
+    origin : str or None
+        Model that the run starts from: its name, folder, or a checkpoint of a run; None: random weights.
+    patch : tuple of int or None
+        Voxels (z, y, x) trained on, if not those of the model that it starts from, or of `network`.
+    deep_supervision : bool
+        The network answers at every resolution while it is trained.
     network : NetworkConfig
-        Size of the network.
+        Size of the network, where it starts from random weights.
     episodes : EpisodeConfig
         How scenes become samples.
     """
@@ -58,6 +67,10 @@ class TrainConfig:
     pool: int = 16
     workers: int = 0
     save_every: int = 250
+    snapshots: int = 0
+    origin: str | None = None
+    patch: Index3 | None = None
+    deep_supervision: bool = False
     network: NetworkConfig = field(default_factory=NetworkConfig)
     episodes: EpisodeConfig = field(default_factory=EpisodeConfig)
 
@@ -80,6 +93,8 @@ class StepReport:
         Per sample, the family of its scene.
     seconds
         Compute time of this step.
+    rate
+        Learning rate.
     """
 
     step: int
@@ -88,3 +103,4 @@ class StepReport:
     first: tuple[bool, ...]
     names: tuple[str, ...]
     seconds: float
+    rate: float = 0.0

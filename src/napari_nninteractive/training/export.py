@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from napari_nninteractive.core.box import Index3
 from napari_nninteractive.core.rasterize import PromptEncoding
+from napari_nninteractive.engine.capabilities import read_json
+from napari_nninteractive.engine.model import Model
 from napari_nninteractive.errors import ModelError
 from napari_nninteractive.training.network import CONFIGURATION, NetworkConfig, architecture
 
-__all__ = ["export_model"]
+__all__ = ["export_like", "export_model"]
 
 _PLANS = "nnUNetResEncUNetLPlans"
+_TRAINER = "nnInteractiveTrainer_stub"
 _LICENCE_ID = "BSD-3-Clause"
 _DATASET = "Dataset001_SyntheticScenes"
 
@@ -63,8 +68,63 @@ def export_model(
     _write_json(folder / "inference_info.json", _capabilities(encoding, version))
     (folder / "LICENSE").write_text(f"{_LICENCE_ID}\n\n{licence}".rstrip() + "\n", encoding="utf-8")
     checkpoint = {
-        "trainer_name": "nnInteractiveTrainer_stub",
+        "trainer_name": _TRAINER,
         "init_args": {"configuration": CONFIGURATION},
+        "network_weights": weights,
+    }
+    torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
+    return folder
+
+
+def export_like(
+    network: torch.nn.Module, folder: Path, *, source: Model, patch: Index3, version: str = "1"
+) -> Path:
+    """Write a model folder for weights that were trained from those of another one.
+
+    Plans, capabilities and licence are those of the other folder: what was trained from it is under its licence.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        As the plans describe it; not changed.
+    folder : Path
+        Made if absent; files of an earlier export are replaced.
+    source : Model
+        The model that it was trained from; its folder is not `folder`.
+    patch : tuple of int
+        Voxels (z, y, x) that it was trained on.
+    version : str
+        Version of the weights, for people.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    ModelError
+        If the weights are not finite or cannot be stored in half precision, or a file of `source` is damaged.
+    """
+    origin, configuration = source.folder, source.configuration
+    if folder.resolve() == origin.resolve():
+        raise ModelError(f"{folder} is the model that was trained on: choose another folder.")
+    weights = _half_precision(network)
+    described = read_json(origin / "plans.json")
+    described["configurations"][configuration]["patch_size"] = list(patch)
+    (folder / "fold_0").mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "plans.json", described)
+    for path in sorted([*origin.glob("*.json"), *origin.glob("LICENSE*")]):
+        if path.name != "plans.json":
+            shutil.copyfile(path, folder / path.name)
+    capabilities = folder / "inference_info.json"
+    if capabilities.is_file():
+        info = read_json(capabilities)
+        name = f"trained from {info.get('name', origin.name)}"
+        _write_json(capabilities, info | {"name": name, "version": version})
+    checkpoint = {
+        "trainer_name": _TRAINER,
+        "init_args": {"configuration": configuration},
         "network_weights": weights,
     }
     torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")

@@ -2,87 +2,50 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
+from numpy.typing import NDArray
 
-from napari_nninteractive.errors import ModelError
+from napari_nninteractive.training.checkpoint import (
+    CHECKPOINT,
+    check_same_run,
+    read_checkpoint,
+    write_checkpoint,
+    write_snapshot,
+)
 from napari_nninteractive.training.config import StepReport, TrainConfig
 from napari_nninteractive.training.dataset import (
     Episode,
     Sample,
     advance,
-    episodes_of,
     from_record,
     sample_of,
     to_record,
     with_prediction,
 )
-from napari_nninteractive.training.network import build
+from napari_nninteractive.training.distributed import Group
+from napari_nninteractive.training.logs import Board, Progress
+from napari_nninteractive.training.loss import margin_loss, supervise, supervised_loss
 from napari_nninteractive.training.optimizer import KernelMuon
+from napari_nninteractive.training.origin import load_weights, origin_of
+from napari_nninteractive.training.source import Ahead, SceneSource, Source
 
 __all__ = ["CHECKPOINT", "StepReport", "TrainConfig", "Trainer", "margin_loss", "train"]
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT = "checkpoint.pt"
-"""File in the output folder that a run continues from."""
-
-_MAY_DIFFER = {"minutes", "max_steps", "rate", "warm_up", "cool_from", "workers", "save_every"}
-
-
-class _Scenes:
-    """Episodes of scene after scene, in order, made ahead in other processes."""
-
-    def __init__(self, config: TrainConfig, start: int) -> None:
-        self.next = start
-        self._config = config
-        self._ahead: deque[Future[list[Episode]]] = deque()
-        self._submitted = start
-        self._workers = (
-            ProcessPoolExecutor(
-                config.workers,
-                mp_context=get_context("spawn"),
-                initializer=torch.set_num_threads,
-                initargs=(1,),
-            )
-            if config.workers
-            else None
-        )
-
-    def take(self) -> list[Episode]:
-        """Return the episodes of the next scene."""
-        made = self._made()
-        self.next += 1
-        return made
-
-    def _made(self) -> list[Episode]:
-        config = self._config
-        if self._workers is None:
-            return episodes_of(config.seed, self.next, config.episodes)
-        while len(self._ahead) < 4 * config.workers:
-            self._ahead.append(
-                self._workers.submit(episodes_of, config.seed, self._submitted, config.episodes)
-            )
-            self._submitted += 1
-        return self._ahead.popleft().result()
-
-    def close(self) -> None:
-        """Stop the processes."""
-        if self._workers is not None:
-            self._workers.shutdown(wait=False, cancel_futures=True)
+Bool = NDArray[np.bool_]
 
 
 class Trainer:
@@ -94,19 +57,42 @@ class Trainer:
         What to train.
     device
         Where; bf16 autocast is used on CPU and CUDA.
+    source
+        Where episodes come from; synthetic scenes by default.
+    group
+        The processes that train together; this one alone by default.
+
+    Attributes
+    ----------
+    origin
+        What it started from, and how it is prompted.
+    shown
+        Samples of the latest step, and what was predicted for them.
     """
 
-    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        device: torch.device,
+        source: Source | None = None,
+        group: Group | None = None,
+    ) -> None:
         self.config = config
         self.device = device
+        self.source = source or SceneSource(config.episodes)
+        self.group = group or Group(device=device)
         torch.manual_seed(config.seed)
-        self.network = build(config.network).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.origin = origin_of(config)
+        self.network = self.origin.network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        supervise(self.network, config.deep_supervision)
+        self._answer = self.group.wrap(self.network)
         self.averaged = {k: v.detach().clone() for k, v in self.network.named_parameters()}
         self.optimizer = KernelMuon(self.network.parameters(), lr=config.rate)
         self.step = 0
         self.spent = 0.0
         self.samples = 0
-        self._next_scene = 0
+        self.shown: tuple[list[Sample], list[Bool]] = ([], [])
+        self._next_scene = self.group.rank
         self._active: list[Episode] = []
         self._waiting: list[Episode] = []
 
@@ -117,63 +103,77 @@ class Trainer:
         by_steps = self.step / self.config.max_steps if self.config.max_steps else 0.0
         return min(max(by_time, by_steps), 1.0)
 
+    @property
+    def next_scene(self) -> int:
+        """Number of the episodes that the source is asked for next."""
+        return self._next_scene
+
     def run(self) -> Iterator[StepReport]:
         """Train until the budget is used, yielding a report after every step."""
-        scenes = _Scenes(self.config, self._next_scene)
+        ahead = Ahead(
+            self.source,
+            self.config.seed,
+            self._next_scene,
+            stride=self.group.size,
+            workers=self.config.workers,
+        )
         recent: deque[float] = deque(maxlen=50)
         try:
             while self.progress < 1.0:
                 began = time.monotonic()
-                episodes = self._next_batch(scenes)
-                samples = [sample_of(e, self.config.network.patch) for e in episodes]
-                loss, predictions = self._learn(samples)
-                self._active = [
-                    with_prediction(e, s.region, p)
-                    for e, s, p in zip(episodes, samples, predictions, strict=True)
-                ]
-                self._next_scene = scenes.next
+                report = self._one_step(ahead)
                 seconds = time.monotonic() - began
                 usual = statistics.median(recent) if recent else seconds
                 recent.append(seconds)
-                self.spent += min(
-                    seconds, 5.0 * usual
-                )  # a longer gap is a pause of the process, not work
-                self.step += 1
-                self.samples += len(samples)
-                yield StepReport(
-                    self.step,
-                    loss,
-                    tuple(_dice(p, s.target) for p, s in zip(predictions, samples, strict=True)),
-                    tuple(s.first for s in samples),
-                    tuple(e.name for e in episodes),
-                    seconds,
-                )
+                # A longer gap is a pause of the process, not work.
+                self.spent = self.group.agree(self.spent + min(seconds, 5.0 * usual))
+                yield StepReport(**report, seconds=seconds)
         finally:
-            scenes.close()
+            ahead.close()
 
-    def _next_batch(self, scenes: _Scenes) -> list[Episode]:
-        rng = np.random.default_rng([self.config.seed, 2, self.step])
+    def _one_step(self, ahead: Ahead) -> dict[str, Any]:
+        episodes = self._next_batch(ahead)
+        samples = [sample_of(e, self.origin.patch, self.origin.encoding) for e in episodes]
+        rate = self.config.rate * self._rate_share()
+        loss, predictions = self._learn(samples, rate)
+        self._active = [
+            with_prediction(e, s.region, p)
+            for e, s, p in zip(episodes, samples, predictions, strict=True)
+        ]
+        self._next_scene = ahead.next
+        self.step += 1
+        self.samples += len(samples) * self.group.size
+        self.shown = (samples, predictions)
+        return {
+            "step": self.step,
+            "loss": loss,
+            "dice": tuple(_dice(p, s.target) for p, s in zip(predictions, samples, strict=True)),
+            "first": tuple(s.first for s in samples),
+            "names": tuple(e.name for e in episodes),
+            "rate": rate,
+        }
+
+    def _next_batch(self, ahead: Ahead) -> list[Episode]:
+        own = [self.group.rank] if self.group.size > 1 else []
+        rng = np.random.default_rng([self.config.seed, 2, self.step, *own])
         going = [e for e in map(advance, self._active) if e is not None]
         while len(going) < self.config.batch:
             while len(self._waiting) < self.config.pool:
-                self._waiting.extend(scenes.take())
+                self._waiting.extend(ahead.take())
             fresh = advance(self._waiting.pop(int(rng.integers(len(self._waiting)))))
             if fresh is not None:
                 going.append(fresh)
         return going
 
-    def _learn(
-        self, samples: list[Sample]
-    ) -> tuple[float, list[np.ndarray[Any, np.dtype[np.bool_]]]]:
+    def _learn(self, samples: list[Sample], rate: float) -> tuple[float, list[Bool]]:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.rate * self._rate_share()
+            group["lr"] = rate
         inputs = torch.from_numpy(np.stack([s.inputs for s in samples]))
         inputs = inputs.to(self.device, memory_format=torch.channels_last_3d)
         target = torch.from_numpy(np.stack([s.target for s in samples])).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
-            logits = self.network(inputs)
-        margin = (logits[:, 1] - logits[:, 0]).float()
-        loss = margin_loss(margin, target.float())
+            outputs = self._answer(inputs)
+        loss, margin = supervised_loss(outputs, target.float())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
@@ -200,15 +200,18 @@ class Trainer:
 
     def averaged_network(self) -> torch.nn.Module:
         """Return a copy of the network with the averaged weights, on the CPU in fp32."""
-        network = build(self.config.network)
-        parameters = dict(network.named_parameters())
-        with torch.no_grad():
-            for name, value in self.averaged.items():
-                parameters[name].copy_(value)
+        network: torch.nn.Module = copy.deepcopy(self.network).cpu()
+        load_weights(network, self.averaged, "this run")
+        supervise(network, deep=False)
         return network.eval()
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint that :meth:`load` continues from; an earlier one is replaced only once it is complete."""
+        """Write a checkpoint that :meth:`load` continues from; only the first of several processes writes.
+
+        The checkpoint of one process holds its episodes, so that it goes on exactly as if it had not stopped. That of
+        several holds none: they go on with new ones, from the first scene that no process has begun.
+        """
+        alone = self.group.size == 1
         state = {
             "config": asdict(self.config),
             "network": dict(self.network.named_parameters()),
@@ -217,68 +220,41 @@ class Trainer:
             "step": self.step,
             "spent": self.spent,
             "samples": self.samples,
-            "next_scene": self._next_scene,
-            "active": [to_record(e) for e in self._active],
-            "waiting": [to_record(e) for e in self._waiting],
+            "source": self.source.key,
+            "processes": self.group.size,
+            "next_scene": self._next_scene if alone else self.group.largest(self._next_scene),
+            "active": [to_record(e) for e in self._active] if alone else [],
+            "waiting": [to_record(e) for e in self._waiting] if alone else [],
         }
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(path)
+        if self.group.is_first:
+            write_checkpoint(state, path)
+        self.group.wait()
 
     def load(self, path: Path) -> None:
-        """Continue from a checkpoint of the same run.
+        """Continue from a checkpoint of the same run, with any number of processes.
 
         Raises
         ------
         ModelError
-            If it was made with another configuration; budget, schedule and speed may differ.
+            If it was made with another configuration or source; budget, schedule and speed may differ.
         """
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        now = asdict(self.config)
-        differs = [
-            k for k, v in state["config"].items() if k not in _MAY_DIFFER and now.get(k) != v
-        ]
-        if differs:
-            raise ModelError(
-                f"{path} belongs to a run with another {', '.join(differs)}: give the same values to "
-                "go on with it, or choose another folder."
-            )
-        parameters = dict(self.network.named_parameters())
+        state = self.group.shared(read_checkpoint(path) if self.group.is_first else None)
+        check_same_run(state, self.config, self.source.key, path)
+        load_weights(self.network, state["network"], path)
         with torch.no_grad():
-            for name, value in state["network"].items():
-                parameters[name].copy_(value)
-                self.averaged[name].copy_(state["averaged"][name])
+            for name, value in state["averaged"].items():
+                self.averaged[name].copy_(value)
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.spent = int(state["step"]), float(state["spent"])
         self.samples, self._next_scene = int(state["samples"]), int(state["next_scene"])
-        self._active = [from_record(r) for r in state["active"]]
-        self._waiting = [from_record(r) for r in state["waiting"]]
+        if self.group.size == 1 and state.get("processes", 1) == 1:
+            self._active = [from_record(r) for r in state["active"]]
+            self._waiting = [from_record(r) for r in state["waiting"]]
+        else:
+            self._next_scene += self.group.rank
 
 
-def margin_loss(margin: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return the mean over samples of soft Dice loss plus cross entropy.
-
-    Parameters
-    ----------
-    margin
-        Foreground logit minus background logit, (batch, z, y, x).
-    target
-        0 or 1, same shape.
-    """
-    entropy = (
-        functional.binary_cross_entropy_with_logits(margin, target, reduction="none")
-        .flatten(1)
-        .mean(1)
-    )
-    probability = torch.sigmoid(margin)
-    common = (probability * target).flatten(1).sum(1)
-    total = probability.flatten(1).sum(1) + target.flatten(1).sum(1)
-    return (entropy + 1.0 - (2.0 * common + 10.0) / (total + 10.0)).mean()
-
-
-def _dice(
-    prediction: np.ndarray[Any, np.dtype[np.bool_]], truth: np.ndarray[Any, np.dtype[np.bool_]]
-) -> float:
+def _dice(prediction: Bool, truth: Bool) -> float:
     total = int(prediction.sum()) + int(truth.sum())
     return 2.0 * int((prediction & truth).sum()) / total if total else 1.0
 
@@ -290,6 +266,9 @@ def train(
     *,
     resume: bool = False,
     report: Callable[[StepReport], None] | None = None,
+    source: Source | None = None,
+    group: Group | None = None,
+    tensorboard: bool = False,
 ) -> Trainer:
     """Train a model, saving ``checkpoint.pt`` in ``output`` now and then and at the end.
 
@@ -304,48 +283,52 @@ def train(
     resume
         Continue from the checkpoint in the folder.
     report
-        Called after every step.
+        Called after every step, in the first of several processes.
+    source
+        Where episodes come from; synthetic scenes by default.
+    group
+        The processes that train together; each calls this function.
+    tensorboard
+        Write curves and pictures for TensorBoard into the folder `tensorboard` of `output`.
 
     Returns
     -------
     Trainer
         The finished run.
+
+    Raises
+    ------
+    ModelError
+        If a model or checkpoint is missing or does not fit, or TensorBoard is asked for and not installed.
     """
-    output.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(config, torch.device(device), source, group)
     path = output / CHECKPOINT
-    trainer = Trainer(config, torch.device(device))
     if resume and path.exists():
         trainer.load(path)
         log.info("continuing at step %d after %.1f min", trainer.step, trainer.spent / 60)
-    seen: deque[StepReport] = deque(maxlen=50)
-    for result in trainer.run():
-        seen.append(result)
-        if report is not None:
-            report(result)
-        if result.step % 25 == 0:
-            _log_progress(trainer, seen)
-        if result.step % config.save_every == 0:
-            trainer.save(path)
+    first = trainer.group.is_first
+    board = Board(output / "tensorboard", trainer.step) if tensorboard and first else None
+    output.mkdir(parents=True, exist_ok=True)
+    progress = Progress()
+    try:
+        for result in trainer.run():
+            progress.add(result)
+            if report is not None and first:
+                report(result)
+            if board is not None:
+                board.add(result, *trainer.shown)
+            if result.step % 25 == 0 and first:
+                log.info("%s", progress.line(trainer.spent, trainer.next_scene))
+            if result.step % config.save_every == 0:
+                _keep(trainer, output)
+    finally:
+        if board is not None:
+            board.close()
     trainer.save(path)
     return trainer
 
 
-def _log_progress(trainer: Trainer, seen: deque[StepReport]) -> None:
-    pairs = [(d, f, n) for r in seen for d, f, n in zip(r.dice, r.first, r.names, strict=True)]
-    first = [d for d, f, _ in pairs if f]
-    later = [d for d, f, _ in pairs if not f]
-    families = sorted({n for *_, n in pairs})
-    per_family = " ".join(
-        f"{n}={np.mean([d for d, _, m in pairs if m == n]):.2f}" for n in families
-    )
-    log.info(
-        "step %d  %.1f min  %.2f s/step  loss %.3f  dice first %.3f later %.3f  scenes %d  %s",
-        trainer.step,
-        trainer.spent / 60,
-        np.mean([r.seconds for r in seen]),
-        np.mean([r.loss for r in seen]),
-        np.mean(first) if first else float("nan"),
-        np.mean(later) if later else float("nan"),
-        trainer._next_scene,
-        per_family,
-    )
+def _keep(trainer: Trainer, output: Path) -> None:
+    trainer.save(output / CHECKPOINT)
+    if trainer.config.snapshots and trainer.group.is_first:
+        write_snapshot(trainer.config, trainer.averaged, trainer.step, output)

@@ -1,17 +1,22 @@
-"""From a finished training run to a model folder."""
+"""From a finished training run, or from its checkpoints, to a model folder."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_nninteractive.training.dataset import ENCODING
-from napari_nninteractive.training.export import export_model
+import torch
+
+from napari_nninteractive.training.checkpoint import mean_weights
+from napari_nninteractive.training.export import export_like, export_model
+from napari_nninteractive.training.loss import supervise
+from napari_nninteractive.training.origin import Origin, load_weights, origin_of
 
 if TYPE_CHECKING:
     from napari_nninteractive.training.loop import Trainer
 
-__all__ = ["export_run"]
+__all__ = ["export_average", "export_run"]
 
 
 def export_run(trainer: Trainer, folder: Path, *, version: str = "1") -> Path:
@@ -31,10 +36,43 @@ def export_run(trainer: Trainer, folder: Path, *, version: str = "1") -> Path:
     Path
         The folder.
     """
+    return _export(trainer.averaged_network(), trainer.origin, folder, version)
+
+
+def export_average(checkpoints: Sequence[Path], folder: Path, *, version: str = "1") -> Path:
+    """Write the mean of the averaged weights of checkpoints or snapshots as a model folder.
+
+    Parameters
+    ----------
+    checkpoints : sequence of Path
+        At least one, of one architecture; also of different runs.
+    folder : Path
+        Model folder.
+    version : str
+        Version of the weights, for people.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    ModelError
+        If a file is no checkpoint or does not fit the first, or the model that it started from is not there.
+    """
+    config, weights = mean_weights(checkpoints)
+    origin = origin_of(config)
+    load_weights(origin.network, weights, checkpoints[0])
+    supervise(origin.network, deep=False)
+    return _export(origin.network.eval(), origin, folder, version)
+
+
+def _export(network: torch.nn.Module, origin: Origin, folder: Path, version: str) -> Path:
+    if origin.model is not None:
+        return export_like(
+            network, folder, source=origin.model, patch=origin.patch, version=version
+        )
     return export_model(
-        trainer.averaged_network(),
-        folder,
-        config=trainer.config.network,
-        encoding=ENCODING,
-        version=version,
+        network, folder, config=origin.config, encoding=origin.encoding, version=version
     )
