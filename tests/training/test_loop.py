@@ -32,14 +32,6 @@ CONFIG = TrainConfig(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def weights(trainer):
     return {k: v.detach().clone() for k, v in trainer.network.named_parameters()}
 

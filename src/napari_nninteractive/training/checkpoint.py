@@ -95,7 +95,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{path} holds more than weights and was refused: such a file can run any program when it is opened."
+            f"{path} is damaged or holds more than weights, and was refused: such a file can run any program when "
+            "it is opened."
         ) from error
     except Exception as error:  # damaged bytes can fail anywhere in the unpickler
         raise ModelError(f"{path} is damaged or no checkpoint: {error}.") from error
