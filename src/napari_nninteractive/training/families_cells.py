@@ -59,8 +59,8 @@ def nuclei(rng: np.random.Generator, shape: Shape, step: Step, level: float) -> 
         roughness=rng.uniform(0.0, 0.1 + 0.2 * level),
     )
     stained = None
-    if rng.random() < 0.5:
-        reach = rng.uniform(0.6, 1.0)
+    if rng.random() < 0.65:
+        reach = rng.uniform(0.6, 0.97)
         stained = np.where(distance > reach**2, 0, labels).astype(np.int16)
         distance = distance / np.float32(reach**2)
         labels = np.where(distance * np.float32(reach**2) > 1.0, 0, labels).astype(np.int16)

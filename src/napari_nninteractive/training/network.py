@@ -26,7 +26,7 @@ class NetworkConfig:
     """
 
     features: tuple[int, ...] = (8, 32, 64, 96, 128)
-    blocks: tuple[int, ...] = (1, 1, 1, 2, 2)
+    blocks: tuple[int, ...] = (1, 2, 2, 3, 2)
     patch: tuple[int, int, int] = (48, 48, 48)
 
 

@@ -19,7 +19,7 @@ from napari_nninteractive.training._fields import Float, Labels, Shape, smooth_n
 from napari_nninteractive.training._optics import image_through, noise_like, quantised
 from napari_nninteractive.training._render import INVERTED, specimen
 from napari_nninteractive.training._visible import CONTRAST_FLOOR, measure_contrast, object_contrast
-from napari_nninteractive.training.layout import Family, Layout
+from napari_nninteractive.training.layout import Family, Layout, Style
 
 __all__ = ["FAMILIES", "MIN_VOXELS", "Scene", "make_scene"]
 
@@ -42,8 +42,8 @@ FAMILIES: dict[str, Family] = {
 
 _EASY = {"nuclei": 0.7, "packed": 0.15, "bodies": 0.1, "regions": 0.05}
 _FULL = {
-    "nuclei": 0.23,
-    "packed": 0.22,
+    "nuclei": 0.21,
+    "packed": 0.26,
     "nested": 0.07,
     "shells": 0.03,
     "tubes": 0.07,
@@ -56,6 +56,8 @@ _FULL = {
 _MIXED = 0.06
 _FLAT = 0.03
 _COARSEST = 8.0
+_BLURRED: dict[Style, float] = {"electron": 0.3, "walled": 0.6}
+"""Where what tells objects apart is thin, less of it may be lost in blur and haze."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +125,9 @@ def make_scene(
     layout, clean = _drawn(rng, name, shape, coarse, level)
     if family is None and rng.random() < _MIXED * level:
         name, layout, clean = _beside(rng, (name, layout, clean), shape, coarse, level)
-    sharp = 0.3 if layout.style == "electron" else 1.0
-    clean = image_through(rng, clean, coarse, sharp * level, INVERTED[layout.style])
+    clean = image_through(
+        rng, clean, coarse, _BLURRED.get(layout.style, 1.0) * level, INVERTED[layout.style]
+    )
     if flat:
         layout, clean = _middle_plane(layout, clean)
     return _photographed(rng, name, layout, clean, level)
