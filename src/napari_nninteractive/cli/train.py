@@ -1,16 +1,26 @@
-"""The command `train`: a model of one's own from synthetic scenes, within a time budget."""
+"""The command `train`: a model of one's own, from synthetic scenes or labelled volumes, within a time budget."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_nninteractive.cli.terminal import ProgressLine, note, say
 from napari_nninteractive.errors import ModelError
 
+if TYPE_CHECKING:
+    from napari_nninteractive.training.config import StepReport, TrainConfig
+    from napari_nninteractive.training.distributed import Group
+    from napari_nninteractive.training.source import Source
+
+_LARGE_PATCH = 96  # voxels; of larger ones fewer crops wait their turn in memory
+
 DESCRIPTION = """\
-Train a model on synthetic scenes that this program makes itself, with a simulated user.
+Train a model with a simulated user: on synthetic scenes that this program makes itself, or with
+--data on your own labelled volumes; from random weights, or with --from from any model.
 
 The result is a model folder that `--model FOLDER` of the other commands takes. Stop it at any time
 with Ctrl-C: `--resume` continues from the last checkpoint, and gives the same weights as a run
@@ -18,6 +28,12 @@ without a pause. Pauses of the process do not count toward the minutes.
 
   napari-nninteractive train --minutes 60 --output my-model
   napari-nninteractive train --minutes 120 --output my-model --resume
+  napari-nninteractive train --data my-volumes --from builtin --minutes 30 --output tuned
+  napari-nninteractive train --output mean --export --average a/checkpoint.pt b/checkpoint.pt
+  torchrun --nproc-per-node 4 --no-python napari-nninteractive train --minutes 60 --output my-model
+
+--data holds images/NAME.tif with labels/NAME.tif, or NAME/image.tif with NAME/labels.tif (NIfTI,
+NRRD, MHA and OME-Zarr too). In a label volume each value but 0 is one object.
 """
 
 
@@ -27,69 +43,214 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", "-o", type=Path, required=True, metavar="FOLDER", help="model folder to write"
     )
     parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="train on these images and labels, not on scenes",
+    )
+    parser.add_argument(
+        "--from",
+        dest="origin",
+        metavar="MODEL",
+        help="start from this model (name or folder) or from a checkpoint.pt; else from random weights",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the run whose checkpoint is in the folder"
+    )
+    _add_budget(parser)
+    _add_recipe(parser)
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write curves and pictures into FOLDER/tensorboard",
+    )
+    parser.add_argument(
+        "--snapshots",
+        type=int,
+        default=0,
+        metavar="N",
+        help="keep the averaged weights of the latest N checkpoints in FOLDER/snapshots",
+    )
+    parser.add_argument(
+        "--export",
+        action="store_true",
+        help="train nothing: write the model folder from the checkpoint in it, or from those of --average",
+    )
+    parser.add_argument(
+        "--average",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="with --export: the mean of these checkpoints or snapshots",
+    )
+
+
+def _add_budget(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--minutes",
         type=float,
         default=60.0,
         help="compute time of the whole run, earlier parts included (default: 60)",
     )
     parser.add_argument(
+        "--steps", type=int, metavar="N", help="end after N steps, if the time has not ended before"
+    )
+    parser.add_argument(
+        "--save-every",
+        type=int,
+        default=250,
+        metavar="N",
+        help="steps between checkpoints (default: 250)",
+    )
+    parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, … (default: auto)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="decides weights, scenes and prompts (default: 0)"
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="continue the run whose checkpoint is in the folder"
-    )
-    parser.add_argument(
-        "--batch", type=int, default=4, help="objects trained on at once (default: 4)"
     )
     parser.add_argument(
         "--workers",
         type=int,
         default=0,
-        help="processes that make scenes; 0: the training process does (default: 0)",
+        help="processes that make episodes; 0: the training process does (default: 0)",
+    )
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--seed", type=int, default=0, help="decides weights, scenes and prompts (default: 0)"
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="end after N steps, if the time has not ended before"
+        "--batch", type=int, default=4, help="objects trained on at once (default: 4)"
     )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        help="highest learning rate (default: 0.001, with --from 0.0003)",
+    )
+    parser.add_argument(
+        "--patch",
+        type=_three,
+        metavar="N or Z,Y,X",
+        help="voxels that the model sees at once (default: those of --from, or 48)",
+    )
+    parser.add_argument(
+        "--deep-supervision",
+        action="store_true",
+        help="let the network answer at every resolution while it is trained",
+    )
+
+
+def _three(text: str) -> tuple[int, int, int]:
+    parts = text.split(",")
+    try:
+        numbers = [int(p) for p in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 3) or min(numbers) < 1:
+        raise argparse.ArgumentTypeError(f"expected one or three whole numbers, not {text!r}")
+    z, y, x = numbers * 3 if len(numbers) == 1 else numbers
+    return z, y, x
 
 
 def run(args: argparse.Namespace) -> int:
     """Train and write the model folder."""
     _check(args)
+    if args.export:
+        return _export(args)
     # Imported when used: torch takes a while, and --help must not wait for it.
     from napari_nninteractive.engine.device import choose_device
-    from napari_nninteractive.training.loop import CHECKPOINT, StepReport, TrainConfig, train
-    from napari_nninteractive.training.run import export_run
+    from napari_nninteractive.training.distributed import join
+    from napari_nninteractive.training.loop import CHECKPOINT
+    from napari_nninteractive.training.origin import patch_of
 
     if (args.output / CHECKPOINT).exists() and not args.resume:
         raise ModelError(
             f"{args.output} already holds a run: add --resume to continue it, or choose another folder."
         )
-    config = TrainConfig(
-        minutes=args.minutes,
-        max_steps=args.steps,
-        seed=args.seed,
-        batch=args.batch,
-        workers=args.workers,
-    )
-    if logging.getLogger().level > logging.INFO:
+    config = _config(args)
+    source = _source(args, config)
+    if max(patch_of(config)) > _LARGE_PATCH:
+        config = replace(config, pool=max(4, args.batch))
+    group = join(choose_device(args.device))
+    try:
+        return _train(args, config, source, group)
+    finally:
+        group.leave()
+
+
+def _train(
+    args: argparse.Namespace, config: TrainConfig, source: Source | None, group: Group
+) -> int:
+    from napari_nninteractive.training.loop import train
+    from napari_nninteractive.training.run import export_run
+
+    if group.is_first and logging.getLogger().level > logging.INFO:
         logging.getLogger("napari_nninteractive.training").setLevel(logging.INFO)
     line = ProgressLine()
 
     def report(result: StepReport) -> None:
         line.show(f"step {result.step}  loss {result.loss:.3f}  {result.seconds:.2f} s")
 
-    note(f"training for up to {args.minutes:g} minutes into {args.output}")
+    if group.is_first:
+        note(f"training for up to {args.minutes:g} minutes into {args.output}")
     trainer = train(
-        args.output, config, choose_device(args.device), resume=args.resume, report=report
+        args.output,
+        config,
+        group.device,
+        resume=args.resume,
+        report=report,
+        source=source,
+        group=group,
+        tensorboard=args.tensorboard,
     )
     line.clear()
-    export_run(trainer, args.output)
-    say(
-        f"{args.output}: {trainer.step} steps, {trainer.samples} samples, {trainer.spent / 60:.1f} minutes"
+    if group.is_first:
+        export_run(trainer, args.output)
+        say(
+            f"{args.output}: {trainer.step} steps, {trainer.samples} samples, {trainer.spent / 60:.1f} minutes"
+        )
+    return 0
+
+
+def _config(args: argparse.Namespace) -> TrainConfig:
+    from napari_nninteractive.training.config import TrainConfig
+
+    origin = args.origin
+    if origin is not None and Path(origin).exists():
+        origin = str(Path(origin).resolve())  # a later --resume may be called from another folder
+    rate = args.rate if args.rate is not None else (1e-3 if origin is None else 3e-4)
+    return TrainConfig(
+        minutes=args.minutes,
+        max_steps=args.steps,
+        seed=args.seed,
+        batch=args.batch,
+        rate=rate,
+        workers=args.workers,
+        save_every=args.save_every,
+        snapshots=args.snapshots,
+        origin=origin,
+        patch=args.patch,
+        deep_supervision=args.deep_supervision,
     )
+
+
+def _source(args: argparse.Namespace, config: TrainConfig) -> Source | None:
+    """Check the data before anything else is done; None: scenes."""
+    if args.data is None:
+        return None
+    from napari_nninteractive.training.crops import PairSource
+    from napari_nninteractive.training.origin import patch_of
+    from napari_nninteractive.training.pairs import read_pairs
+
+    pairs = read_pairs(args.data.resolve(), note)
+    return PairSource(pairs, patch_of(config), config.episodes)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from napari_nninteractive.training.checkpoint import CHECKPOINT
+    from napari_nninteractive.training.run import export_average
+
+    files = args.average or [args.output / CHECKPOINT]
+    export_average(files, args.output)
+    say(f"{args.output}: mean of {len(files)}" if args.average else f"{args.output}: exported")
     return 0
 
 
@@ -100,6 +261,10 @@ def _check(args: argparse.Namespace) -> None:
         f"--workers must not be negative, as {args.workers} is": args.workers >= 0,
         f"--seed must not be negative, as {args.seed} is": args.seed >= 0,
         "--steps must be at least 1": args.steps is None or args.steps >= 1,
+        "--rate must be above 0": args.rate is None or args.rate > 0,
+        "--save-every must be at least 1": args.save_every >= 1,
+        "--snapshots must not be negative": args.snapshots >= 0,
+        "--average needs --export: add it, and nothing is trained": args.export or not args.average,
     }
     for message, holds in rules.items():
         if not holds:

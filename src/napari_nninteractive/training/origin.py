@@ -17,7 +17,7 @@ from napari_nninteractive.training.config import TrainConfig
 from napari_nninteractive.training.dataset import ENCODING
 from napari_nninteractive.training.network import NetworkConfig, build
 
-__all__ = ["Origin", "load_weights", "origin_of"]
+__all__ = ["Origin", "load_weights", "origin_of", "patch_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +74,19 @@ def origin_of(config: TrainConfig) -> Origin:
     network = model.network.train().requires_grad_(True)
     sizes = replace(config.network, patch=patch)
     return Origin(network, patch, model.capabilities.encoding, sizes, model)
+
+
+def patch_of(config: TrainConfig) -> Index3:
+    """Return the voxels (z, y, x) that a run is trained on.
+
+    Raises
+    ------
+    ModelError
+        As :func:`origin_of`, where that has to be asked.
+    """
+    if config.patch is not None:
+        return config.patch
+    return config.network.patch if config.origin is None else origin_of(config).patch
 
 
 def load_weights(

@@ -1,0 +1,253 @@
+"""A folder of images and labels: found by name, checked as a whole before any training, read when needed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+
+from napari_nninteractive.core.box import Box, Index3
+from napari_nninteractive.core.volume import Volume
+from napari_nninteractive.engine.normalize import Normalization, measure
+from napari_nninteractive.errors import ImageError
+from napari_nninteractive.io import IMAGE_ENDINGS, read_image
+
+__all__ = ["Pair", "Target", "find_pairs", "fingerprint", "open_pair", "read_pairs"]
+
+log = logging.getLogger(__name__)
+
+SMALLEST = 30
+"""Voxels below which an object is left out: nobody could point at it in a patch."""
+
+_LAYOUT = (
+    "expected images/NAME.tif with labels/NAME.tif, or NAME/image.tif with NAME/labels.tif; endings: "
+    f"{', '.join(IMAGE_ENDINGS)}"
+)
+_MOST_LABELS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An object of a labelled volume.
+
+    Attributes
+    ----------
+    label
+        Its value in the label volume.
+    bounds
+        Smallest box (z, y, x) that holds it.
+    voxels
+        Its size.
+    """
+
+    label: int
+    bounds: Box
+    voxels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An image with the labels of its objects, on disk.
+
+    Attributes
+    ----------
+    name
+        What the files are called.
+    image, labels
+        The files.
+    shape
+        Voxels (z, y, x) of both.
+    spacing
+        Size of a voxel along (z, y, x), as the image's file says.
+    normalization
+        Statistics of the whole image, those that the engine would use.
+    targets
+        Its objects.
+    """
+
+    name: str
+    image: Path
+    labels: Path
+    shape: Index3
+    spacing: tuple[float, float, float]
+    normalization: Normalization
+    targets: tuple[Target, ...]
+
+
+def read_pairs(folder: Path, report: Callable[[str], None] | None = None) -> tuple[Pair, ...]:
+    """Find, read and check all pairs of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``images/NAME.*`` with ``labels/NAME.*``, or ``NAME/image.*`` with ``NAME/labels.*`` (or ``label``). Each
+        value of a label volume but 0 is one object.
+    report : callable, optional
+        Called with one line for each pair.
+
+    Returns
+    -------
+    tuple of Pair
+        In the order of their names, at least one.
+
+    Raises
+    ------
+    ImageError
+        Naming file and remedy, if the folder holds no pairs, a file has no partner or cannot be read, shapes differ, an
+        image is constant, labels are no whole numbers, or there is no object of at least 30 voxels.
+    """
+    pairs = []
+    for name, image, labels in find_pairs(folder):
+        pair = _checked(name, image, labels)
+        pairs.append(pair)
+        if report is not None:
+            size = " × ".join(map(str, pair.shape))
+            report(f"{name}: {size} voxels, {len(pair.targets)} objects")
+    return tuple(pairs)
+
+
+def find_pairs(folder: Path) -> list[tuple[str, Path, Path]]:
+    """Return name, image and labels of each pair in a folder, by their names alone.
+
+    Raises
+    ------
+    ImageError
+        If there are none, or a file has no partner or two.
+    """
+    if not folder.is_dir():
+        raise ImageError(f"There is no folder {folder}; {_LAYOUT}.")
+    if (folder / "images").is_dir():
+        if not (folder / "labels").is_dir():
+            raise ImageError(f"{folder} holds a folder images but no folder labels; {_LAYOUT}.")
+        images = _by_name(folder / "images")
+        labels = _by_name(folder / "labels")
+    else:
+        images, labels = _by_folder(folder)
+    if not images and not labels:
+        raise ImageError(f"{folder} holds no pairs of image and labels; {_LAYOUT}.")
+    lonely = sorted(set(images) ^ set(labels))
+    if lonely:
+        name = lonely[0]
+        file, missing = (images[name], "labels") if name in images else (labels[name], "image")
+        more = f" ({len(lonely) - 1} more files stand alone too)" if len(lonely) > 1 else ""
+        raise ImageError(f"{file} has no {missing}{more}; {_LAYOUT}.")
+    return [(name, images[name], labels[name]) for name in sorted(images)]
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Names without ending, and paths, of what may be an image in a folder."""
+    for path in sorted(folder.iterdir()):
+        name = path.name.lower()
+        ending = next((e for e in IMAGE_ENDINGS if name.endswith(e)), None)
+        if ending is not None and not name.startswith("."):
+            yield path.name[: -len(ending)], path
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for name, path in _files(folder):
+        if name in found:
+            raise ImageError(f"{found[name]} and {path} have one name: keep one of them.")
+        found[name] = path
+    return found
+
+
+def _by_folder(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    images: dict[str, Path] = {}
+    labels: dict[str, Path] = {}
+    for place in sorted(p for p in folder.iterdir() if p.is_dir()):
+        for name, path in _files(place):
+            kind = {"image": images, "labels": labels, "label": labels}.get(name.lower())
+            if kind is None:
+                continue
+            if place.name in kind:
+                raise ImageError(f"{kind[place.name]} and {path} mean the same: keep one of them.")
+            kind[place.name] = path
+    return images, labels
+
+
+@lru_cache(maxsize=4)
+def open_pair(image: Path, labels: Path) -> tuple[Volume, Volume]:
+    """Return image and labels as volumes; the latest four pairs stay open in each process.
+
+    Raises
+    ------
+    ImageError
+        Naming the file, if it is missing, damaged or holds no single stack.
+    """
+    return _opened(image), _opened(labels)
+
+
+def _opened(path: Path) -> Volume:
+    try:
+        file = read_image(path)
+        return Volume.open(file.data, file.spacing)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def _checked(name: str, image: Path, labels: Path) -> Pair:
+    seen, truth = open_pair(image, labels)
+    if seen.shape != truth.shape:
+        raise ImageError(
+            f"{image} has {' × '.join(map(str, seen.shape))} voxels, but {labels} has "
+            f"{' × '.join(map(str, truth.shape))}: labels must lie on the voxels of their image."
+        )
+    try:
+        normalization = measure(seen)
+    except ImageError as error:
+        raise ImageError(f"{image}: {error}") from error
+    targets = _targets(truth.read(truth.box), labels)
+    return Pair(name, image, labels, seen.shape, seen.spacing, normalization, targets)
+
+
+def _targets(values: NDArray[Any], path: Path) -> tuple[Target, ...]:
+    """Objects of a label volume."""
+    if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+        raise ImageError(
+            f"{path} holds values that are no whole numbers: it looks like an image or a probability, not like labels."
+        )
+    if values.min() < 0:
+        raise ImageError(f"{path} holds negative values: labels are 0 (nothing) and above.")
+    originals: NDArray[Any] | None = None
+    if values.max() > _MOST_LABELS:
+        originals, values = np.unique(values, return_inverse=True)
+        values = values + (0 if originals[0] == 0 else 1)
+        originals = originals if originals[0] == 0 else np.concatenate([[0], originals])
+    values = values.astype(np.int64, copy=False)
+    sizes = np.bincount(values.ravel())
+    found = []
+    for number, slices in enumerate(ndi.find_objects(values), start=1):
+        if slices is None or sizes[number] < SMALLEST:
+            continue
+        start, stop = [s.start for s in slices], [s.stop for s in slices]
+        label = number if originals is None else int(originals[number])
+        bounds = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+        found.append(Target(label, bounds, int(sizes[number])))
+    small = int(np.count_nonzero(sizes[1:])) - len(found)
+    if not found:
+        raise ImageError(
+            f"{path} holds no object of at least {SMALLEST} voxels"
+            + (f", only {small} smaller ones" if small else ": all its voxels are 0")
+            + ". Take the pair away, or label an object."
+        )
+    if small:
+        log.info("%s: %d objects of fewer than %d voxels are left out", path, small, SMALLEST)
+    return tuple(found)
+
+
+def fingerprint(pairs: tuple[Pair, ...]) -> str:
+    """Return a hash of names, shapes, statistics and objects: the same data give the same one wherever they lie."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        values = (pair.name, pair.shape, pair.normalization, pair.targets)
+        digest.update(repr(values).encode())
+    return digest.hexdigest()[:16]
