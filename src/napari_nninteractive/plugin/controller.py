@@ -1,0 +1,512 @@
+"""Between the panel, the layers and the engine: Qt-free, and never waiting.
+
+Each action becomes a command that the worker runs in order. Until it has run it is pending: the marks that are shown
+are those that the engine has, and the pending ones after them, so nothing that was clicked is lost.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_nninteractive.core.box import Box
+from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
+from napari_nninteractive.engine.results import Prediction
+from napari_nninteractive.errors import Cancelled, NNInteractiveError, PromptError
+from napari_nninteractive.plugin.convert import flipped
+from napari_nninteractive.plugin.desk import Desk
+from napari_nninteractive.plugin.marks import (
+    Add,
+    Command,
+    Delete,
+    Mark,
+    ModelChoice,
+    Outcome,
+    Redo,
+    Remove,
+    Replace,
+    Reset,
+    Run,
+    Source,
+    SwitchTo,
+    Undo,
+    fold,
+)
+from napari_nninteractive.plugin.result import Covered, write
+
+__all__ = ["Controller", "ObjectRow", "Target", "WorkerLike"]
+
+
+class WorkerLike(Protocol):
+    """What runs jobs; see `worker.Worker`."""
+
+    def submit(
+        self,
+        run: Callable[[Any], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[BaseException], None],
+        progress: Callable[[Any], None] = ...,
+    ) -> None:
+        """Queue a job."""
+
+    def cancel(self) -> None:
+        """Stop the running job."""
+
+    def discard(self) -> None:
+        """Drop all jobs."""
+
+    def close(self) -> None:
+        """End."""
+
+
+class Target(Protocol):
+    """Where objects are written; a Labels layer, in the window."""
+
+    def labels(self, largest: int) -> Any:
+        """Array of all labels, of a dtype that holds the largest."""
+
+    def redraw(self) -> None:
+        """Show what was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRow:
+    """An object, for the table."""
+
+    label: int
+    name: str
+    voxels: int
+    volume: float
+    prompts: int
+    current: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """A command on its way, with all it needs."""
+
+    source: Source
+    target: Target
+    choice: ModelChoice
+    label: int
+    command: Command | None  # None: only open the image
+    overwrite: bool
+    probability: bool
+
+
+@dataclass(slots=True, eq=False)
+class _Book:
+    """What is known of the objects in one result."""
+
+    voxels: Counter[int] = field(default_factory=Counter)
+    names: dict[int, str] = field(default_factory=dict)
+    prompts: dict[int, int] = field(default_factory=dict)
+    covered: dict[int, Covered] = field(default_factory=dict)
+    drawn: set[int] = field(default_factory=set)  # labels that something was drawn for
+    highest: int = 0
+
+
+class Controller:
+    """Reacts to what the user does.
+
+    Parameters
+    ----------
+    worker : WorkerLike
+        Runs the commands.
+    desk : Desk, optional
+        Where they are run; with the real models by default.
+
+    Attributes
+    ----------
+    auto_run, overwrite, probability : bool
+        Predict after each mark; let objects cover others; ask for the network's probability.
+    """
+
+    marks_changed = Signal(object)  # tuple of marks to show
+    changed = Signal()  # anything that the panel shows
+    progressed = Signal(object)  # engine Progress, or None
+    predicted = Signal(object, object)  # Source, Prediction
+    failed = Signal(object)  # the exception
+
+    def __init__(self, worker: WorkerLike, desk: Desk | None = None) -> None:
+        self._worker, self._desk = worker, desk or Desk()
+        self._choice = ModelChoice()
+        self._source: Source | None = None
+        self._target: Target | None = None
+        self._books: dict[Target | None, _Book] = {}
+        self._committed: tuple[Mark, ...] = ()
+        self._pending: list[_Job] = []
+        self._uids = itertools.count(1)
+        self._last: Outcome | None = None
+        self._label = 1
+        self._jobs = 0
+        self.auto_run, self.overwrite, self.probability = True, False, False
+        self.prediction: Prediction | None = None
+
+    # What there is
+
+    @property
+    def source(self) -> Source | None:
+        """The image."""
+        return self._source
+
+    @property
+    def choice(self) -> ModelChoice:
+        """The model."""
+        return self._choice
+
+    @property
+    def label(self) -> int:
+        """Label of the current object."""
+        switches = [j.command for j in self._pending if isinstance(j.command, SwitchTo)]
+        return switches[-1].label if switches else self._label
+
+    @property
+    def marks(self) -> tuple[Mark, ...] | None:
+        """Marks of the current object, pending ones included; None where an undo must run first."""
+        commands = [j.command for j in self._pending if j.command is not None]
+        last = max((i for i, c in enumerate(commands) if isinstance(c, SwitchTo)), default=-1)
+        if last >= 0 and commands[last].label not in self._book().prompts:  # type: ignore[union-attr]
+            return fold((), commands[last + 1 :])
+        return fold(self._committed, commands)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs or waits."""
+        return self._jobs > 0
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something to take back."""
+        return any(j.command is not None for j in self._pending) or (
+            self._last is not None and self._last.can_undo
+        )
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is something to do again."""
+        return self._last is not None and self._last.can_redo
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are marks that no prediction has seen."""
+        return self._last is not None and self._last.waiting
+
+    @property
+    def device(self) -> str:
+        """Where the last command ran; "" before the first."""
+        return "" if self._last is None else self._last.device
+
+    def objects(self) -> list[ObjectRow]:
+        """All objects of the result, by label."""
+        book, source = self._book(), self._source
+        size = float(np.prod(source.spacing)) if source is not None else 1.0
+        used = {label for label, n in book.voxels.items() if n > 0}
+        used |= {label for label, n in book.prompts.items() if n > 0}
+        return [
+            ObjectRow(
+                label,
+                book.names.get(label, f"Object {label}"),
+                book.voxels[label],
+                book.voxels[label] * size,
+                book.prompts.get(label, 0),
+                label == self.label,
+            )
+            for label in sorted(used)
+        ]
+
+    # Image and model
+
+    def open(self, source: Source, target: Target, existing: Counter[int] | None = None) -> None:
+        """Go to an image; finished objects stay where they are, and those made here come back.
+
+        Parameters
+        ----------
+        source : Source
+            The image.
+        target : Target
+            Where its objects are written.
+        existing : Counter, optional
+            Voxels of each label that the target holds already, where it is new here.
+        """
+        fresh = target not in self._books
+        self._source, self._target = source, target
+        book = self._book()
+        if fresh and existing:
+            book.voxels.update(existing)
+            book.highest = max(existing)
+        self._pending, self._committed, self._last = [], (), None
+        self._label = self._free_label()
+        book.highest = max(book.highest, self._label)
+        self._submit(None)
+
+    def close_image(self) -> None:
+        """The image is gone: drop what runs for it."""
+        self._worker.discard()
+        self._jobs = 0
+        if self._source is not None:
+            key = self._source.key
+            self._prepare(lambda: self._desk.forget(key), lambda _: self.changed.emit())
+        self._books.pop(self._target, None)
+        self._pending, self._committed, self._last = [], (), None
+        self._source = self._target = None
+        self.marks_changed.emit(())
+        self.changed.emit()
+
+    def choose_model(self, choice: ModelChoice) -> None:
+        """Another model or device: marks and objects stay, and the next prediction uses it."""
+        self._choice = choice
+        if self._source is not None:
+            self._submit(None)
+
+    # Marks
+
+    def add(self, prompt: Prompt, outline: NDArray[np.float64] | None = None) -> int:
+        """Add what was drawn. Returns its uid."""
+        mark = Mark(next(self._uids), prompt, outline)
+        self._submit(Add((mark,), self.auto_run))
+        return mark.uid
+
+    def add_all(self, prompts: Iterable[tuple[Prompt, NDArray[np.float64] | None]]) -> None:
+        """Add several, with one prediction after the last."""
+        marks = tuple(Mark(next(self._uids), p, outline) for p, outline in prompts)
+        if marks:
+            self._submit(Add(marks, self.auto_run))
+
+    def move(self, uid: int, prompt: Prompt, outline: NDArray[np.float64] | None = None) -> None:
+        """Change a mark, as if it had been drawn so."""
+        self._submit(Replace(Mark(uid, prompt, outline)))
+
+    def remove(self, uid: int) -> None:
+        """Take a mark away, as if it had never been drawn."""
+        self._submit(Remove(uid))
+
+    def flip(self, uids: Iterable[int]) -> None:
+        """Give marks the other sign."""
+        by_uid = {m.uid: m for m in self.marks or ()}
+        for uid in uids:
+            if uid in by_uid:
+                mark = by_uid[uid]
+                self._submit(Replace(Mark(uid, flipped(mark.prompt), mark.outline)))
+        self._show()
+
+    def edit(self, mask: NDArray[np.bool_], origin: Any, *, value: bool) -> None:
+        """Keep what was painted or erased by hand in the current object."""
+        self.add(MaskEdit(mask, origin, value))
+
+    def start_from(self, read: Callable[[], NDArray[Any]]) -> None:
+        """Start the current object from an existing mask (z, y, x), read on the worker's thread."""
+        self._prepare(lambda: InitialMask(read()), self.add)
+
+    # Actions
+
+    def run(self) -> None:
+        """Predict now."""
+        self._submit(Run())
+
+    def undo(self) -> None:
+        """Take the last action back."""
+        if self.can_undo:
+            self._submit(Undo())
+
+    def redo(self) -> None:
+        """Do the undone action again."""
+        self._submit(Redo())
+
+    def next_object(self) -> None:
+        """Finish the current object and begin a new one; does nothing where it is still empty."""
+        if self._source is None or self._is_empty():
+            return
+        book = self._book()
+        label = book.highest + 1
+        book.highest = label
+        self._submit(SwitchTo(label))
+        self._show()
+
+    def select_object(self, label: int) -> None:
+        """Go on with an object: its marks come back, if it was made here; else it starts from its mask."""
+        if self._source is None or self._target is None or label == self.label:
+            return
+        self._submit(SwitchTo(label))
+        if self._is_foreign(label):
+            self.start_from(self._reader(label))
+
+    def reset(self) -> None:
+        """Start the current object again."""
+        if not self._is_empty():
+            self._submit(Reset())
+            self._show()
+
+    def delete_object(self, label: int) -> None:
+        """Take an object away."""
+        if not self._is_foreign(label):
+            self._submit(Delete(label))
+            return
+
+        def delete(mask: InitialMask) -> None:
+            self._submit(SwitchTo(label))
+            self.add(mask)
+            self._submit(Delete(label))
+
+        read = self._reader(label)
+        self._prepare(lambda: InitialMask(read()), delete)
+
+    def rename(self, label: int, name: str) -> None:
+        """Name an object."""
+        self._book().names[label] = name
+        self.changed.emit()
+
+    def painted(self, counts: Counter[int]) -> None:
+        """Voxels were won and lost by hand."""
+        self._book().voxels.update(counts)
+        self.changed.emit()
+
+    def cancel(self) -> None:
+        """Stop the running prediction; its mark stays and waits."""
+        self._worker.cancel()
+
+    def close(self) -> None:
+        """Stop everything."""
+        self._worker.close()
+        self._source = self._target = None
+        self._pending.clear()
+        self._books.clear()
+        self._jobs = 0
+
+    # Inside
+
+    def _book(self) -> _Book:
+        return self._books.setdefault(self._target, _Book())
+
+    def _is_empty(self) -> bool:
+        book = self._book()
+        return self.marks == () and book.voxels[self.label] <= 0
+
+    def _is_foreign(self, label: int) -> bool:
+        """Whether an object was not made here, so that only its mask is known."""
+        return label not in self._book().prompts and self._book().voxels[label] > 0
+
+    def _reader(self, label: int) -> Callable[[], NDArray[np.bool_]]:
+        """Reads the mask of an object from the result."""
+        if self._source is None or self._target is None:
+            raise PromptError("There is no image to segment: open one, then choose it at the top.")
+        labels, frame = self._target.labels(label), self._source.frame
+        return lambda: np.asarray(frame.read(labels, Box.of_shape(frame.volume_shape)) == label)
+
+    def _free_label(self) -> int:
+        """Label for the first object of an image; that of the current one, if nothing was made of it."""
+        book = self._book()
+        used = book.drawn | {n for n, count in book.voxels.items() if count > 0}
+        used |= {n for n, count in book.prompts.items() if count > 0}
+        if used and book.highest in used:
+            return book.highest + 1
+        return max(book.highest, 1)
+
+    def _submit(self, command: Command | None) -> None:
+        if self._source is None or self._target is None:
+            self.failed.emit(
+                PromptError("There is no image to segment: open one, then choose it at the top.")
+            )
+            return
+        job = _Job(
+            self._source,
+            self._target,
+            self._choice,
+            self._label,
+            command,
+            self.overwrite,
+            self.probability,
+        )
+        if isinstance(command, Add):
+            self._book().drawn.add(self.label)
+        self._pending.append(job)
+        self._jobs += 1
+        desk = self._desk
+        self._worker.submit(
+            lambda call: _run(desk, job, call),
+            partial(self._done, job),
+            partial(self._failed, job),
+            self.progressed.emit,
+        )
+        self.changed.emit()
+
+    def _prepare(self, make: Callable[[], Any], then: Callable[[Any], Any]) -> None:
+        """Make something slowly, then go on with it."""
+        self._jobs += 1
+
+        def done(value: Any) -> None:
+            self._jobs -= 1
+            then(value)
+
+        def failed(error: BaseException) -> None:
+            self._jobs -= 1
+            self.failed.emit(error)
+            self.changed.emit()
+
+        self._worker.submit(lambda _: make(), done, failed)
+
+    def _settle(self, job: _Job) -> bool:
+        """Whether a job that has ended was for what is open now."""
+        self._jobs -= 1
+        self.progressed.emit(None)
+        if job not in self._pending:
+            return False
+        self._pending.remove(job)
+        return True
+
+    def _done(self, job: _Job, outcome: Outcome) -> None:
+        current = self._settle(job)
+        self._write(job, outcome)
+        if current:
+            self._committed, self._label, self._last = outcome.marks, outcome.label, outcome
+            self._show()
+        if outcome.prediction is not None and outcome.prediction.forwards:
+            self.prediction = outcome.prediction
+            self.predicted.emit(job.source, outcome.prediction)
+        if outcome.cancelled:
+            self.failed.emit(Cancelled("Stopped. The prompt is kept; Run predicts with it."))
+        self.changed.emit()
+
+    def _write(self, job: _Job, outcome: Outcome) -> None:
+        book = self._books.setdefault(job.target, _Book())
+        book.prompts.update(outcome.prompts)
+        book.highest = max(book.highest, outcome.label)
+        for change in outcome.changes:
+            labels = job.target.labels(change.label)
+            covered = book.covered.setdefault(change.label, Covered())
+            book.voxels.update(
+                write(labels, job.source.frame, change, covered, overwrite=job.overwrite)
+            )
+        if isinstance(job.command, Delete):
+            book.prompts.pop(job.command.label, None)
+        if outcome.changes:
+            job.target.redraw()
+
+    def _failed(self, job: _Job, error: BaseException) -> None:
+        if self._settle(job):
+            self._show()
+        self.failed.emit(error)
+        self.changed.emit()
+        if not isinstance(error, NNInteractiveError | MemoryError | OSError):
+            raise error  # ours to mend: napari shows it with its traceback
+
+    def _show(self) -> None:
+        marks = self.marks
+        if marks is not None:
+            self.marks_changed.emit(marks)
+
+
+def _run(desk: Desk, job: _Job, call: Any) -> Outcome:
+    """On the worker's thread."""
+    desk.ready(job.choice, job.source, job.label)
+    if job.command is None:
+        return desk.outcome()
+    return desk.do(job.command, call.cancel, call.progress, probability=job.probability)

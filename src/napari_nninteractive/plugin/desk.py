@@ -1,0 +1,330 @@
+"""The engine's side of the panel: objects with their prompts, and one history over all of them.
+
+Everything here runs on the worker's thread and knows neither napari nor Qt. Undo follows what the user did, across
+objects: each moment is the steps of every object, which the engine toggles into masks without the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
+from napari_nninteractive.engine.history import ObjectState, State, Step, in_force
+from napari_nninteractive.engine.results import CancelToken, Prediction
+from napari_nninteractive.errors import Cancelled, PromptError
+from napari_nninteractive.plugin.marks import (
+    Add,
+    Change,
+    Command,
+    Delete,
+    Mark,
+    ModelChoice,
+    Outcome,
+    Redo,
+    Remove,
+    Replace,
+    Reset,
+    Run,
+    Source,
+    SwitchTo,
+    Undo,
+)
+
+if TYPE_CHECKING:
+    from napari_nninteractive.engine.session import InferenceSession
+
+__all__ = ["Desk", "Moment", "load_session"]
+
+Steps = tuple[Step, ...]
+ProgressLike = Callable[[Any], object]
+
+
+def load_session(choice: ModelChoice) -> InferenceSession:
+    """Load a model; imports torch, so not on the thread of the window.
+
+    Raises
+    ------
+    ModelError, SessionError
+        If the model or the device is not there.
+    """
+    from napari_nninteractive.engine.session import InferenceSession
+
+    return InferenceSession.from_pretrained(
+        choice.name,
+        choice.device,
+        precision=choice.precision,  # type: ignore[arg-type]  # checked there
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """All objects of one image at one time.
+
+    Attributes
+    ----------
+    label : int
+        The current object.
+    objects : mapping of int to tuple of Step
+        What was done to each object.
+    """
+
+    label: int
+    objects: Mapping[int, Steps] = field(default_factory=lambda: MappingProxyType({}))
+
+    def with_steps(self, steps: Steps) -> Moment:
+        """Moment in which the current object has other steps."""
+        return Moment(self.label, MappingProxyType({**self.objects, self.label: steps}))
+
+
+@dataclass(slots=True, eq=False)
+class _Timeline:
+    """A moment with its past and future."""
+
+    now: Moment
+    past: list[Moment] = field(default_factory=list)
+    future: list[Moment] = field(default_factory=list)
+
+    def become(self, moment: Moment) -> None:
+        self.past.append(self.now)
+        self.future.clear()
+        self.now = moment
+
+
+class Desk:
+    """Runs commands on a session.
+
+    Parameters
+    ----------
+    load : callable
+        Makes a session for a `ModelChoice`.
+    """
+
+    def __init__(self, load: Callable[[ModelChoice], InferenceSession] = load_session) -> None:
+        self._load = load
+        self._choice: ModelChoice | None = None
+        self._session: InferenceSession | None = None
+        self._opened: object = None
+        self._timelines: dict[object, _Timeline] = {}
+        self._marks: dict[int, Mark] = {}  # by identity of the prompt, which the mark keeps alive
+
+    @property
+    def session(self) -> InferenceSession | None:
+        """The session, once there is one."""
+        return self._session
+
+    def ready(self, choice: ModelChoice, source: Source, label: int) -> InferenceSession:
+        """Load the model and open the image, where they are not open yet.
+
+        Parameters
+        ----------
+        choice : ModelChoice
+            Which model.
+        source : Source
+            Which image. Objects made in it before are there again.
+        label : int
+            First object, where there was none.
+        """
+        if self._session is None or choice != self._choice:
+            session = self._load(choice)
+            self._session, self._choice, self._opened = session, choice, None
+        if self._opened != source.key:
+            self._leave()
+            self._session.set_image(source.frame.select(source.data), _spacing_of(source))
+            self._opened = source.key
+            timeline = self._timelines.setdefault(source.key, _Timeline(Moment(label)))
+            self._restore(timeline.now)
+        return self._session
+
+    def forget(self, key: object) -> None:
+        """Drop the objects of an image."""
+        self._timelines.pop(key, None)
+        if self._opened == key:
+            self._opened, self._session = None, None
+
+    def do(
+        self,
+        command: Command,
+        cancel: CancelToken | None = None,
+        progress: ProgressLike | None = None,
+        *,
+        probability: bool = False,
+    ) -> Outcome:
+        """Run a command on the open image.
+
+        Raises
+        ------
+        PromptError, SessionError, Cancelled
+            As the session's methods; nothing has changed then.
+        """
+        options: dict[str, Any] = {
+            "cancel": cancel,
+            "progress": progress,
+            "probability": probability,
+        }
+        match command:
+            case Add():
+                return self._add(command, options)
+            case Run():
+                return self._predict(lambda s: s.predict(**options))
+            case Replace():
+                index = self._index(command.mark.uid)
+                self._marks[id(command.mark.prompt)] = command.mark
+                prompt = command.mark.prompt
+                return self._predict(lambda s: s.replace(index, prompt, **options))
+            case Remove():
+                index = self._index(command.uid)
+                return self._predict(lambda s: s.remove(index, **options))
+            case Undo() | Redo():
+                return self._travel(back=isinstance(command, Undo))
+            case _:
+                return self._rearrange(command)
+
+    def outcome(self, **what: Any) -> Outcome:
+        """What is now."""
+        timeline, session = self._timeline(), self._ready()
+        prompts = {
+            label: len(in_force([s.prompt for s in steps]))
+            for label, steps in timeline.now.objects.items()
+        }
+        return Outcome(
+            label=timeline.now.label,
+            marks=tuple(self._mark(p) for p in session.prompts),
+            prompts=MappingProxyType(prompts),
+            can_undo=bool(timeline.past),
+            can_redo=bool(timeline.future),
+            waiting=_waits(timeline.now.objects.get(timeline.now.label, ())),
+            device=f"{session.model.device}, {session.precision}",
+            **what,
+        )
+
+    # Inside
+
+    def _ready(self) -> InferenceSession:
+        if self._session is None or self._opened is None:
+            raise PromptError("There is no image open; choose one in the panel.")
+        return self._session
+
+    def _leave(self) -> None:
+        """Close the image; where nothing was done, its label is free again."""
+        timeline = self._timelines.get(self._opened)
+        if timeline is not None and not timeline.past and not timeline.future:
+            del self._timelines[self._opened]
+        self._opened = None
+
+    def _timeline(self) -> _Timeline:
+        self._ready()
+        return self._timelines[self._opened]
+
+    def _mark(self, prompt: Prompt) -> Mark:
+        return self._marks[id(prompt)]
+
+    def _index(self, uid: int) -> int:
+        for index, prompt in enumerate(self._ready().prompts):
+            if self._mark(prompt).uid == uid:
+                return index
+        raise PromptError("This prompt no longer counts; draw it again.")
+
+    def _add(self, command: Add, options: dict[str, Any]) -> Outcome:
+        """All marks as one action; a cancelled prediction keeps them."""
+        session, before = self._ready(), self._ready().export()
+        for mark in command.marks:
+            self._marks[id(mark.prompt)] = mark
+        *first, last = command.marks
+        begun = self._changed_label()
+        predicts = command.predict and not isinstance(last.prompt, InitialMask | MaskEdit)
+        try:
+            for mark in first:
+                session.add(mark.prompt, predict=False)
+            prediction = session.add(last.prompt, predict=False) if not predicts else None
+            cancelled = False
+            if prediction is None:
+                try:
+                    prediction = session.add(last.prompt, predict=True, **options)
+                except Cancelled:
+                    prediction, cancelled = session.add(last.prompt, predict=False), True
+        except BaseException:
+            session.restore(before)
+            raise
+        return self._record(before, prediction, begun, cancelled=cancelled)
+
+    def _predict(self, run: Callable[[InferenceSession], Prediction]) -> Outcome:
+        session = self._ready()
+        before, begun = session.export(), self._changed_label()
+        return self._record(before, run(session), begun)
+
+    def _changed_label(self) -> int:
+        return self._timeline().now.label
+
+    def _record(
+        self, before: ObjectState, prediction: Prediction, label: int, *, cancelled: bool = False
+    ) -> Outcome:
+        after = self._ready().export().state
+        changes = _difference(label, before.state, after)
+        timeline = self._timeline()
+        timeline.become(timeline.now.with_steps(after.steps))
+        return self.outcome(changes=changes, prediction=prediction, cancelled=cancelled)
+
+    def _travel(self, *, back: bool) -> Outcome:
+        timeline = self._timeline()
+        source, target = timeline.past, timeline.future
+        if not back:
+            source, target = target, source
+        if not source:
+            return self.outcome()
+        old, new = timeline.now, source.pop()
+        target.append(old)
+        timeline.now = new
+        return self._go(old, new)
+
+    def _rearrange(self, command: SwitchTo | Reset | Delete) -> Outcome:
+        timeline = self._timeline()
+        old = timeline.now
+        objects = dict(old.objects)
+        label = old.label
+        match command:
+            case SwitchTo():
+                label = command.label
+            case Reset():
+                objects[label] = ()
+            case Delete():
+                objects.pop(command.label, None)
+        timeline.become(Moment(label, MappingProxyType(objects)))
+        return self._go(old, timeline.now)
+
+    def _go(self, old: Moment, new: Moment) -> Outcome:
+        """Bring the session from one moment to another."""
+        state = self._ready().export().state
+        changes: tuple[Change, ...] = ()
+        for label in sorted(old.objects.keys() | new.objects.keys()):
+            before, after = old.objects.get(label, ()), new.objects.get(label, ())
+            if before is not after:
+                start = state if label == old.label else self._empty().moved_to(before)
+                changes += _difference(label, start, start.moved_to(after))
+        self._restore(new)
+        return self.outcome(changes=changes)
+
+    def _restore(self, moment: Moment) -> None:
+        state = self._empty().moved_to(moment.objects.get(moment.label, ()))
+        self._session.restore(ObjectState(state))  # type: ignore[union-attr]
+
+    def _empty(self) -> State:
+        return State.empty(self._session.volume.shape)  # type: ignore[union-attr]
+
+
+def _spacing_of(source: Source) -> tuple[float, ...]:
+    return source.spacing[3 - len(source.frame.spatial) :]
+
+
+def _waits(steps: Steps) -> bool:
+    """Whether the last thing was a mark without a prediction."""
+    if not steps or steps[-1].predicted:
+        return False
+    return not isinstance(steps[-1].prompt, InitialMask | MaskEdit)
+
+
+def _difference(label: int, before: State, after: State) -> tuple[Change, ...]:
+    box = before.mask.difference(after.mask).bounds
+    return () if box is None else (Change(label, box, after.mask.read(box)),)

@@ -1,0 +1,244 @@
+"""What the user drew and asked for, as values: marks, commands, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nninteractive.core.box import Box
+from napari_nninteractive.core.prompts import (
+    BoxPrompt,
+    InitialMask,
+    Lasso,
+    MaskEdit,
+    Point,
+    Prompt,
+    Scribble,
+)
+from napari_nninteractive.engine.results import Prediction
+from napari_nninteractive.plugin.convert import Frame
+
+__all__ = [
+    "Add",
+    "Change",
+    "Command",
+    "Delete",
+    "Mark",
+    "ModelChoice",
+    "Outcome",
+    "Redo",
+    "Remove",
+    "Replace",
+    "Reset",
+    "Run",
+    "Source",
+    "SwitchTo",
+    "Undo",
+    "describe",
+    "fold",
+]
+
+_KINDS = {
+    Point: "Point",
+    BoxPrompt: "Box",
+    Scribble: "Scribble",
+    Lasso: "Lasso",
+    InitialMask: "Mask to start from",
+    MaskEdit: "Painted by hand",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mark:
+    """A prompt as drawn.
+
+    Attributes
+    ----------
+    uid : int
+        Stays the same when it is moved or flipped.
+    prompt : Prompt
+        What the engine gets.
+    outline : ndarray or None
+        (n, axes) in the layer: what was drawn, where the prompt alone does not tell.
+    """
+
+    uid: int
+    prompt: Prompt
+    outline: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Model by name or folder, and where it runs."""
+
+    name: str = "builtin"
+    device: str = "auto"
+    precision: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """An image to segment.
+
+    Attributes
+    ----------
+    key : object
+        The same for the same image and frame.
+    data : array_like
+        All of the layer's data; the finest level of a pyramid.
+    frame : Frame
+        Which part.
+    spacing : tuple of float
+        Physical size of a voxel along (z, y, x).
+    """
+
+    key: object
+    data: Any
+    frame: Frame
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Add:
+    """Add marks; predict after the last, or let them wait."""
+
+    marks: tuple[Mark, ...]
+    predict: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replace:
+    """Moved or flipped: as if drawn so from the start."""
+
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """As if never drawn."""
+
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Predict with all marks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Take the last command back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redo:
+    """Do the undone command again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchTo:
+    """Go on with an object, new or not."""
+
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Start the current object again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Take an object away, finished or not."""
+
+    label: int
+
+
+Command = Add | Replace | Remove | Run | Undo | Redo | SwitchTo | Reset | Delete
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """New values (z, y, x) of one object's mask in a box."""
+
+    label: int
+    box: Box
+    mask: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What a command changed, and what is then.
+
+    Attributes
+    ----------
+    label : int
+        The current object.
+    marks : tuple of Mark
+        Its marks, oldest first.
+    changes : tuple of Change
+        To be written into the result, in order.
+    prompts : mapping of int to int
+        Number of prompts of each object.
+    can_undo, can_redo : bool
+        Whether there is something to take back or do again.
+    waiting : bool
+        Whether there are marks that no prediction has seen.
+    cancelled : bool
+        Whether the user stopped the prediction; the marks are kept.
+    prediction : Prediction or None
+        What the engine said.
+    device : str
+        Where it ran.
+    """
+
+    label: int
+    marks: tuple[Mark, ...]
+    changes: tuple[Change, ...] = ()
+    prompts: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    can_undo: bool = False
+    can_redo: bool = False
+    waiting: bool = False
+    cancelled: bool = False
+    prediction: Prediction | None = None
+    device: str = ""
+
+
+def fold(marks: tuple[Mark, ...], commands: Iterable[Command]) -> tuple[Mark, ...] | None:
+    """Marks after commands that have not run yet; None where only running them will tell."""
+    for command in commands:
+        match command:
+            case Add():
+                marks = (*marks, *command.marks)
+            case Replace():
+                new = command.mark
+                marks = tuple(new if m.uid == new.uid else m for m in marks)
+            case Remove():
+                marks = tuple(m for m in marks if m.uid != command.uid)
+            case Reset():
+                marks = ()
+            case Run():
+                pass
+            case _:
+                return None
+    return marks
+
+
+def describe(mark: Mark) -> str:
+    """Kind, sign and slice of a mark, for the list."""
+    prompt = mark.prompt
+    kind = _KINDS[type(prompt)]
+    if isinstance(prompt, InitialMask):
+        return kind
+    sign = "+" if prompt.positive else "−"
+    box = prompt.bounds
+    flat = [a for a in range(3) if box.shape[a] == 1]
+    where = (
+        f"{'zyx'[flat[0]]} {box.start[flat[0]]}" if flat else f"z {box.start[0]}–{box.stop[0] - 1}"
+    )
+    return f"{sign} {kind}, {where}"

@@ -1,0 +1,105 @@
+"""Writing objects into the array of labels: finished objects keep their voxels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nninteractive.core.box import Box, Index3
+from napari_nninteractive.plugin.convert import Frame
+from napari_nninteractive.plugin.marks import Change
+
+__all__ = ["Covered", "difference", "dtype_for", "write"]
+
+_CHUNK = 64
+
+
+def dtype_for(label: int) -> np.dtype[Any]:
+    """Smallest dtype of the result that holds a label."""
+    return np.dtype(np.uint8 if label < 256 else np.uint16 if label < 65536 else np.uint32)
+
+
+class Covered:
+    """Labels that lie under others, in chunks that exist only where there are some."""
+
+    def __init__(self) -> None:
+        self._chunks: dict[Index3, NDArray[np.uint32]] = {}
+
+    def put(self, box: Box, values: NDArray[Any], where: NDArray[np.bool_]) -> None:
+        """Keep values of a box (z, y, x) where the mask is True."""
+        if not where.any():
+            return
+        for index, part in box.tiles(_CHUNK):
+            inside = part.relative_to(box).slices
+            if where[inside].any():
+                chunk = self._chunks.setdefault(index, np.zeros((_CHUNK,) * 3, np.uint32))
+                np.copyto(chunk[_within(index, part)], values[inside], where=where[inside])
+
+    def take(self, box: Box, where: NDArray[np.bool_]) -> NDArray[np.uint32]:
+        """Values of a box, 0 where there are none; they are forgotten where the mask is True."""
+        out = np.zeros(box.shape, np.uint32)
+        for index, part in box.tiles(_CHUNK):
+            chunk = self._chunks.get(index)
+            if chunk is not None:
+                inside, own = part.relative_to(box).slices, _within(index, part)
+                out[inside] = chunk[own]
+                chunk[own][where[inside]] = 0
+        return out
+
+
+def _within(index: Index3, part: Box) -> tuple[slice, slice, slice]:
+    z, y, x = index
+    return part.shift((-z * _CHUNK, -y * _CHUNK, -x * _CHUNK)).slices
+
+
+def write(
+    labels: Any, frame: Frame, change: Change, covered: Covered, *, overwrite: bool = False
+) -> Counter[int]:
+    """Write the new mask of an object into the labels.
+
+    Parameters
+    ----------
+    labels : array
+        All labels of the layer; changed in place.
+    frame : Frame
+        Where the volume lies in it.
+    change : Change
+        What is new.
+    covered : Covered
+        What lies under this object.
+    overwrite : bool
+        Whether it may cover other objects. They come back where it withdraws.
+
+    Returns
+    -------
+    Counter
+        How many voxels each label won or lost.
+    """
+    now = frame.read(labels, change.box)
+    want, own = change.mask != 0, now == change.label
+    taken = want & ~own & (overwrite | (now == 0))
+    left = own & ~want
+    new = now.copy()
+    covered.put(change.box, now, taken & (now != 0))
+    new[taken] = change.label
+    new[left] = covered.take(change.box, left)[left]
+    if not (taken.any() or left.any()):
+        return Counter()
+    counts = difference(now, new)
+    frame.write(labels, change.box, new)
+    return counts
+
+
+def difference(old: NDArray[Any], new: NDArray[Any]) -> Counter[int]:
+    """How many voxels each label but 0 won or lost."""
+    counts: Counter[int] = Counter()
+    changed = old != new
+    for values, sign in ((new, 1), (old, -1)):
+        found, numbers = np.unique(values[changed], return_counts=True)
+        for label, number in zip(found.tolist(), numbers.tolist(), strict=True):
+            counts[label] += sign * number
+    del counts[0]
+    return counts
