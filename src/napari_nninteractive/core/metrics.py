@@ -86,8 +86,8 @@ def default_tolerance(spacing: Sequence[float]) -> float:
     Returns
     -------
     float
-        :data:`TOLERANCE_VOXELS` edges of a cube as large as a voxel, in the unit of the spacing. In isotropic images this is
-        a voxel; where slices are thick it is more than a voxel within a slice, and less than the distance of two slices.
+        :data:`TOLERANCE_VOXELS` edges of a cube as large as a voxel, in the unit of the spacing. In isotropic images
+        this is a voxel; where slices are thick it is more than a voxel in them, and less than from one to the next.
     """
     return TOLERANCE_VOXELS * math.prod(float(s) for s in spacing) ** (1 / len(spacing))
 
@@ -100,9 +100,9 @@ def surface_dice(
 ) -> float:
     """Share of both surfaces that lies within a distance of the other one.
 
-    The surface of a mask is that of its voxels: faces between inside and outside, the border of the image included. The area of
-    each face is shared out among its four corners, and the distance between corners is what counts. Only the
-    surfaces are looked at, so that a small object costs the same in an image of any size.
+    The surface of a mask is that of its voxels: faces between inside and outside, the border of the image included.
+    The area of each face is shared out among its four corners, and the distance between corners is what counts. Only
+    the surfaces are looked at, so that a small object costs the same in an image of any size.
 
     Parameters
     ----------
