@@ -1,0 +1,323 @@
+"""`napari-nninteractive evaluate`: a model, and methods without a network, measured by a simulated user."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_nninteractive import __version__
+from napari_nninteractive.cli.engine_args import add_engine_arguments, open_session
+from napari_nninteractive.cli.terminal import ProgressLine, note, say
+from napari_nninteractive.errors import ImageError, NNInteractiveError
+from napari_nninteractive.evaluation.presets import BASELINES, PRESETS, STYLES, Trial, make_trials
+
+if TYPE_CHECKING:
+    from napari_nninteractive.evaluation.cases import Case
+    from napari_nninteractive.evaluation.protocol import ObjectResult, Segmenter
+
+__all__ = ["DESCRIPTION", "USAGE", "add_arguments", "run"]
+
+USAGE = "(--data FOLDER | IMAGE LABELS) [options]"
+DESCRIPTION = """\
+Measure how good a model is, and how quickly, on volumes whose objects are known. A simulated user
+prompts every object and corrects what is wrong, until the budget of prompts is spent.
+
+  napari-nninteractive evaluate image.nii.gz labels.nii.gz
+  napari-nninteractive evaluate --data FOLDER --json results.json --plot curves.png --sheet worst.png
+  napari-nninteractive evaluate --data FOLDER --baseline all --preset interactive --prompts 5
+
+A folder holds one folder per volume, in it an image file (image.tif, image.nii.gz, ...), a label file
+(label.tif, ...; 0 is no object, every object has a number), and perhaps spacing_zyx.txt.
+
+Presets: points       clicks, each in the middle of the larger error: the reference, 10 prompts
+         static       one point, box, scribble or lasso, nothing more
+         interactive  each of these kinds, with corrections, 10 prompts
+         mixture      all kinds at random, and one kind after another, 10 prompts
+         autozoom     clicks with AutoZoom and without, 5 prompts
+
+Baselines need no network: random-walker, watershed (of the gradient), watershed-intensity,
+region-growing, otsu; all for these five. NAME+box is told the box that fits the object, which the
+model never is. The table is Markdown; docs/evaluation.md explains its columns."""
+
+_OUTPUTS = {"json": (".json",), "csv": (".csv",), "plot": (".png",), "sheet": (".png",)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("files", type=Path, nargs="*", metavar="IMAGE LABELS", help="one volume")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("NNI_DATA"),
+        metavar="FOLDER",
+        help="folder of volumes (default: the variable NNI_DATA)",
+    )
+    parser.add_argument(
+        "--volume", action="append", metavar="NAME", help="only this one; may be repeated"
+    )
+    _add_protocol(parser.add_argument_group("protocol"))
+    outputs = parser.add_argument_group("results")
+    for flag, text in (
+        ("--json", "everything: settings, means, every object with its prompts"),
+        ("--csv", "a row for every prompt of every object"),
+        ("--plot", "PNG: mean Dice after each prompt"),
+        ("--sheet", "PNG: the worst objects, with outlines and prompts"),
+    ):
+        outputs.add_argument(flag, type=Path, metavar="FILE", help=text)
+    outputs.add_argument(
+        "--force", action="store_true", help="replace files that are there already"
+    )
+    add_engine_arguments(parser)
+
+
+def _add_protocol(group: argparse._ArgumentGroup) -> None:
+    what = group.add_mutually_exclusive_group()
+    what.add_argument(
+        "--preset", default="points", metavar="NAME", help=f"{', '.join(PRESETS)} (default: points)"
+    )
+    what.add_argument("--style", metavar="NAME", help=f"one style only: {', '.join(STYLES)}")
+    group.add_argument(
+        "--prompts", type=int, metavar="N", help="budget of each object (default: the preset's)"
+    )
+    group.add_argument(
+        "--objects", type=int, default=20, metavar="N", help="most of a volume (default: 20)"
+    )
+    group.add_argument(
+        "--smallest",
+        type=int,
+        default=500,
+        metavar="N",
+        help="voxels of the smallest object (default: 500)",
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, help="decides objects and drawings (default: 0)"
+    )
+    group.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="D",
+        help="distance up to which surfaces agree, in the unit of the spacing (default: a voxel)",
+    )
+    group.add_argument(
+        "--baseline",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help=f"also {', '.join(BASELINES)}, all, all+box, NAME+box",
+    )
+    group.add_argument("--only-baselines", action="store_true", help="leave the model out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and report."""
+    trials, baselines = _check(args)
+    cases = _cases(args)
+    _check_outputs(args, cases)
+    segmenters, settings = _segmenters(args, trials, baselines)
+    results: list[ObjectResult] = []
+    problems: list[str] = []
+    try:
+        for result in _measure(args, cases, segmenters, problems):
+            results.append(result)
+            if result.error:
+                problems.append(
+                    f"{result.volume}, object {result.label}, {result.method}: {result.error}"
+                )
+    except KeyboardInterrupt:
+        if results:
+            note(f"interrupted after {len(results)} results; these are reported")
+            _report(args, results, settings, cases)
+        raise
+    if not results and problems:
+        raise NNInteractiveError(problems[0])
+    _report(args, results, settings, cases)
+    for problem in problems:
+        note(f"failed: {' '.join(problem.split())}")
+    return 1 if problems else 0
+
+
+def _check(args: argparse.Namespace) -> tuple[tuple[Trial, ...], list[str]]:
+    """Trials and baselines that were asked for, before anything is read."""
+    trials = make_trials(args.preset, args.style, args.prompts, autozoom=not args.no_autozoom)
+    rules = {
+        f"--objects must be at least 1, not {args.objects}": args.objects >= 1,
+        f"--smallest must be at least 1, not {args.smallest}": args.smallest >= 1,
+        f"--seed must not be negative, as {args.seed} is": args.seed >= 0,
+        f"--tolerance must be a distance of 0 or more, not {args.tolerance}": (
+            args.tolerance is None or (math.isfinite(args.tolerance) and args.tolerance >= 0)
+        ),
+    }
+    for message, holds in rules.items():
+        if not holds:
+            raise NNInteractiveError(f"{message}.")
+    names: list[str] = []
+    for name in args.baseline:
+        method, box = name.removesuffix("+box"), "+box" * name.endswith("+box")
+        if method != "all" and method not in BASELINES:
+            raise NNInteractiveError(
+                f"There is no baseline {name}: choose of {', '.join(BASELINES)}, all."
+            )
+        names += [b + box for b in (BASELINES if method == "all" else (method,))]
+    if args.only_baselines and not names:
+        raise NNInteractiveError("Say which with --baseline, for example --baseline all.")
+    return trials, list(dict.fromkeys(names))
+
+
+def _cases(args: argparse.Namespace) -> list[Case]:
+    from napari_nninteractive.evaluation.cases import Case, find_cases
+
+    if args.files:
+        if len(args.files) != 2 or args.volume:
+            raise ImageError(
+                "Give one image and its labels, or a folder of volumes with --data (and --volume)."
+            )
+        image, labels = args.files
+        return [Case(image.name.split(".")[0], image, labels)]
+    if args.data is None:
+        raise ImageError("Say what to measure on: IMAGE LABELS, or a folder with --data.")
+    return find_cases(Path(args.data), tuple(args.volume or ()))
+
+
+def _check_outputs(args: argparse.Namespace, cases: Sequence[Case]) -> None:
+    """Find out before any work whether the results can be written."""
+    from napari_nninteractive.io import check_output
+
+    inputs = tuple(p for c in cases for p in (c.image, c.labels))
+    wanted = {k: v for k in _OUTPUTS if (v := getattr(args, k)) is not None}
+    if len({p.resolve() for p in wanted.values()}) < len(wanted):
+        raise ImageError("Two results would be written into one file: give each its own name.")
+    for key, path in wanted.items():
+        check_output(path, overwrite=args.force, endings=_OUTPUTS[key], inputs=inputs)
+
+
+def _segmenters(
+    args: argparse.Namespace, trials: Sequence[Trial], baselines: Sequence[str]
+) -> tuple[list[tuple[Segmenter, list[Trial]]], dict[str, Any]]:
+    """What is measured, each with its trials, and the settings for the report."""
+    from dataclasses import asdict
+
+    settings: dict[str, Any] = {
+        "version": __version__,
+        "trials": [asdict(t) for t in trials],
+        **{k: getattr(args, k) for k in ("objects", "smallest", "seed", "tolerance")},
+        "baselines": list(baselines),
+        "model": None,
+    }
+    found: list[tuple[Segmenter, list[Trial]]] = []
+    for autozoom in dict.fromkeys(t.autozoom for t in trials):
+        if args.only_baselines:
+            break
+        from napari_nninteractive.evaluation.segmenters import SessionSegmenter
+
+        session = open_session(argparse.Namespace(**{**vars(args), "no_autozoom": not autozoom}))
+        mine = [t for t in trials if t.autozoom == autozoom]
+        found.append((SessionSegmenter(session), mine))
+        settings |= {
+            "model": session.model.id,
+            "device": str(session.model.device),
+            "precision": session.precision,
+        }
+    if baselines:
+        from napari_nninteractive.evaluation.baselines import make_baseline
+
+        # AutoZoom means nothing to them: each style once.
+        once = list({(t.style, t.prompts): t for t in reversed(trials)}.values())[::-1]
+        found += [(make_baseline(name), once) for name in baselines]
+    return found, settings
+
+
+def _measure(
+    args: argparse.Namespace,
+    cases: Sequence[Case],
+    segmenters: Sequence[tuple[Segmenter, list[Trial]]],
+    problems: list[str],
+) -> Iterator[ObjectResult]:
+    """Results as they come; a volume that cannot be read or set is a problem, and the others go on."""
+    from napari_nninteractive.evaluation.cases import choose_objects, read_case
+    from napari_nninteractive.evaluation.protocol import run_volume
+
+    line = ProgressLine()
+    for case in cases:
+        try:
+            volume = read_case(case)
+        except NNInteractiveError as error:
+            problems.append(f"{case.name}: {error}")
+            continue
+        labels = choose_objects(volume.labels, args.smallest, args.objects, args.seed)
+        if not labels:
+            note(f"{case.name}: no object of at least {args.smallest} voxels")
+            continue
+        for segmenter, trials in segmenters:
+            title, total = f"{case.name}, {segmenter.name}", len(labels) * len(trials)
+            line.show(title)
+            try:
+                for done, result in enumerate(
+                    run_volume(
+                        segmenter,
+                        volume,
+                        labels,
+                        trials,
+                        seed=args.seed,
+                        tolerance=args.tolerance,
+                    ),
+                    start=1,
+                ):
+                    line.show(title, done, total)
+                    yield result
+            except NNInteractiveError as error:
+                problems.append(f"{title}: {error}")
+            finally:
+                line.clear()
+
+
+def _report(
+    args: argparse.Namespace,
+    results: Sequence[ObjectResult],
+    settings: dict[str, Any],
+    cases: Sequence[Case],
+) -> None:
+    from napari_nninteractive.evaluation.report import (
+        check_results,
+        summarise,
+        to_csv,
+        to_json,
+        to_table,
+    )
+
+    check_results(results)
+    say(to_table(summarise(results)))
+    if args.json:
+        _write(args.json, lambda path: path.write_text(to_json(results, settings), "utf-8"))
+    if args.csv:
+        _write(args.csv, lambda path: path.write_text(to_csv(results), "utf-8"))
+    if args.plot:
+        from napari_nninteractive.evaluation.figures import draw_curves
+
+        _write(args.plot, lambda path: draw_curves(path, results))
+    if args.sheet:
+        from napari_nninteractive.evaluation.cases import read_case
+        from napari_nninteractive.evaluation.figures import draw_worst, worst_objects
+
+        places = {c.name: c for c in cases}
+        _write(
+            args.sheet,
+            lambda path: draw_worst(
+                path, worst_objects(results), lambda name: read_case(places[name])
+            ),
+        )
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside the final name first: a file is there as a whole or not at all."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        write(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    note(f"written: {path}")
