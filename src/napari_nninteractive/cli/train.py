@@ -165,12 +165,12 @@ def run(args: argparse.Namespace) -> int:
         raise ModelError(
             f"{args.output} already holds a run: add --resume to continue it, or choose another folder."
         )
-    config = _config(args)
-    source = _source(args, config)
-    if max(patch_of(config)) > _LARGE_PATCH:
-        config = replace(config, pool=max(4, args.batch))
     group = join(choose_device(args.device))
     try:
+        config = _config(args)
+        if max(patch_of(config)) > _LARGE_PATCH:
+            config = replace(config, pool=max(4, args.batch))
+        source = _source(args, config, group)
         return _train(args, config, source, group)
     finally:
         group.leave()
@@ -211,13 +211,25 @@ def _train(
 
 
 def _config(args: argparse.Namespace) -> TrainConfig:
+    """What the options say; what they do not say is as in the run that is continued, or else the default."""
+    from napari_nninteractive.training.checkpoint import CHECKPOINT, config_of, read_checkpoint
     from napari_nninteractive.training.config import TrainConfig
 
-    origin = args.origin
+    earlier = args.output / CHECKPOINT
+    start = TrainConfig()
+    if args.resume and earlier.exists():
+        start = config_of(read_checkpoint(earlier))
+
+    origin = args.origin or start.origin
     if origin is not None and Path(origin).exists():
         origin = str(Path(origin).resolve())  # a later --resume may be called from another folder
+        if origin == str(args.output.resolve()):
+            raise ModelError(
+                f"{args.output} is the model to start from: choose another folder for --output."
+            )
     rate = args.rate if args.rate is not None else (1e-3 if origin is None else 3e-4)
-    return TrainConfig(
+    return replace(
+        start,
         minutes=args.minutes,
         max_steps=args.steps,
         seed=args.seed,
@@ -227,12 +239,12 @@ def _config(args: argparse.Namespace) -> TrainConfig:
         save_every=args.save_every,
         snapshots=args.snapshots,
         origin=origin,
-        patch=args.patch,
+        patch=args.patch or start.patch,
         deep_supervision=args.deep_supervision,
     )
 
 
-def _source(args: argparse.Namespace, config: TrainConfig) -> Source | None:
+def _source(args: argparse.Namespace, config: TrainConfig, group: Group) -> Source | None:
     """Check the data before anything else is done; None: scenes."""
     if args.data is None:
         return None
@@ -240,7 +252,7 @@ def _source(args: argparse.Namespace, config: TrainConfig) -> Source | None:
     from napari_nninteractive.training.origin import patch_of
     from napari_nninteractive.training.pairs import read_pairs
 
-    pairs = read_pairs(args.data.resolve(), note)
+    pairs = read_pairs(args.data.resolve(), note if group.is_first else None)
     return PairSource(pairs, patch_of(config), config.episodes)
 
 

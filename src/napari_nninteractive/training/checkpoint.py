@@ -138,7 +138,8 @@ def check_same_run(state: Mapping[str, Any], config: TrainConfig, source: str, p
         Naming what differs.
     """
     saved, now = _completed(state["config"]), asdict(config)
-    differs = [k for k, v in saved.items() if k not in _MAY_DIFFER and now.get(k) != v]
+    free = _MAY_DIFFER | ({"network"} if config.origin is not None else set())  # plans say it then
+    differs = [k for k, v in saved.items() if k not in free and now.get(k) != v]
     if state.get("source", "scenes") != source:
         differs.append("source of data")
     if differs:
