@@ -1,8 +1,7 @@
-"""`launch` and completion, without a window."""
+"""`launch`, without a window."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -109,24 +108,3 @@ def test_without_napari_or_qt(missing: str, monkeypatch: pytest.MonkeyPatch, cap
         monkeypatch.setitem(sys.modules, "napari", sys)
     assert main(["launch"]) == 2
     assert 'pip install "napari-nninteractive[all]"' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
-def test_completion(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("shtab")
-    assert main(["--print-completion", shell]) == 0
-    text = capsys.readouterr().out
-    assert "segment" in text
-    assert "negative-scribble" in text
-    if shell == "bash":
-        (tmp_path / "complete").write_text(text)
-        check = subprocess.run(
-            ["bash", "-n", str(tmp_path / "complete")], check=False, capture_output=True
-        )
-        assert check.returncode == 0, check.stderr
-
-
-def test_completion_without_shtab(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setitem(sys.modules, "shtab", None)
-    assert main(["--print-completion", "bash"]) == 2
-    assert "pip install shtab" in capsys.readouterr().err

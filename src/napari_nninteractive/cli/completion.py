@@ -6,8 +6,6 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from napari_nninteractive.errors import NNInteractiveError
-
 __all__ = ["script"]
 
 
@@ -25,18 +23,9 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
     -------
     str
         What the shell reads; options that take a path complete file names.
-
-    Raises
-    ------
-    NNInteractiveError
-        If shtab is not installed.
     """
-    try:
-        import shtab
-    except ImportError as error:
-        raise NNInteractiveError(
-            "Completion scripts are written by shtab: install it with pip install shtab."
-        ) from error
+    import shtab  # here, so that the other commands need not wait for it
+
     for action in _actions(parser):
         if action.type is Path:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
