@@ -10,23 +10,16 @@ import tifffile
 import torch
 
 from napari_nninteractive.cli.main import main
+from napari_nninteractive.core.rasterize import PromptEncoding
 from napari_nninteractive.engine.model import load_model
+from napari_nninteractive.training.export import export_model
+from napari_nninteractive.training.network import NetworkConfig, build
 
 
 def test_a_run_of_steps_leaves_a_model_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [
-        "train",
-        "--output",
-        str(tmp_path / "own"),
-        "--batch",
-        "1",
-        "--device",
-        "cpu",
-        "--patch",
-        "32",
-    ]
+    words = ["train", "--output", str(tmp_path / "own"), "--batch", "1", "--device", "cpu"]
     assert main([*words, "--steps", "1"]) == 0
     assert "1 steps, 1 samples" in capsys.readouterr().out
     first = load_model(tmp_path / "own", device="cpu")
@@ -52,6 +45,7 @@ def test_a_run_of_steps_leaves_a_model_and_goes_on(
         (["--snapshots", "-1"], "--snapshots"),
         (["--patch", "1,2"], "--patch"),
         (["--patch", "40"], "multiple of 16"),
+        (["--patch", "32"], "at least 3 times"),
         (["--average", "x.pt"], "--export"),
         (["--export"], "no checkpoint"),
         (["--from", "nowhere"], "nowhere"),
@@ -84,18 +78,20 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_the_built_in_model_is_fine_tuned_continued_and_averaged(
+def test_a_model_is_fine_tuned_continued_and_averaged(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    sizes = NetworkConfig(features=(4, 8), blocks=(1, 1), patch=(16, 16, 16))
+    model = export_model(build(sizes), tmp_path / "m", config=sizes, encoding=PromptEncoding())
     out = tmp_path / "tuned"
     words = ["train", "--output", str(out), "--data", str(data), "--device", "cpu"]
     words += ["--batch", "1", "--save-every", "1", "--snapshots", "2"]
-    assert main([*words, "--from", "builtin", "--patch", "32", "--steps", "1"]) == 0
+    assert main([*words, "--from", str(model), "--patch", "24", "--steps", "1"]) == 0
     assert "one: 24 × 40 × 40 voxels, 1 objects" in capsys.readouterr().err
     assert main([*words, "--steps", "2", "--resume"]) == 0
     assert "2 steps, 2 samples" in capsys.readouterr().out
-    tuned, start = load_model(out, device="cpu"), load_model("builtin", device="cpu")
-    assert tuned.patch_size == (32, 32, 32)
+    tuned, start = load_model(out, device="cpu"), load_model(model, device="cpu")
+    assert tuned.patch_size == (24, 24, 24)
     assert tuned.capabilities == start.capabilities
     files = [str(p) for p in sorted((out / "snapshots").iterdir())]
     assert main(["train", "-o", str(tmp_path / "mean"), "--export", "--average", *files]) == 0

@@ -20,6 +20,10 @@ from napari_nninteractive.training.network import NetworkConfig, build
 __all__ = ["Origin", "load_weights", "origin_of", "patch_of"]
 
 
+_FEWEST = 3
+"""Voxels along each axis that must be left at the coarsest level."""
+
+
 @dataclass(frozen=True, eq=False)
 class Origin:
     """A network to train, and what is known of it.
@@ -116,8 +120,9 @@ def _stride(config: NetworkConfig) -> Index3:
 
 
 def _check_patch(patch: Index3, stride: Index3) -> None:
-    if any(p % s or p < 2 * s for p, s in zip(patch, stride, strict=True)):
+    # With two voxels a side at the coarsest level, instance norm divides by nearly nothing: see docs/training-log.md.
+    if any(p % s or p < _FEWEST * s for p, s in zip(patch, stride, strict=True)):
         raise ModelError(
             f"A patch of {' × '.join(map(str, patch))} voxels does not fit this network: along each axis it must be a "
-            f"multiple of {' × '.join(map(str, stride))}, and at least twice that."
+            f"multiple of {' × '.join(map(str, stride))}, and at least {_FEWEST} times that."
         )
