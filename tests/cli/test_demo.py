@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,9 @@ def test_an_object_from_one_click(
     flood_model: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     viewer, shown = FakeViewer(), []
-    monkeypatch.setattr("napari_nninteractive.cli.viewer.open_viewer", lambda: viewer)
-    monkeypatch.setattr("napari_nninteractive.cli.viewer.run_viewer", lambda: shown.append(True))
+    monkeypatch.setattr("napari_nninteractive.cli.demo.open_viewer", lambda: viewer)
+    monkeypatch.setattr("napari_nninteractive.cli.demo.check_viewer", lambda: None)
+    monkeypatch.setattr("napari_nninteractive.cli.demo.run_viewer", lambda: shown.append(True))
     out = tmp_path / "new" / "demo"
     assert run("--model", flood_model, "--precision", "fp32", "-o", out, "--view") == 0
 
@@ -100,6 +102,18 @@ def test_a_second_demo_replaces_the_first(model: Path, tmp_path: Path) -> None:
 def test_errors(words: list[str], message: str, tmp_path: Path, capsys: Any) -> None:
     assert run(*words, "-o", tmp_path / "d") == 2
     assert message in capsys.readouterr().err
+
+
+def test_without_napari_it_is_said_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    monkeypatch.setitem(sys.modules, "napari", None)
+    assert run("--view", "-o", tmp_path / "d") == 2
+    captured = capsys.readouterr()
+    assert 'pip install "napari[all]"' in captured.err
+    assert captured.out == ""
+    assert not (tmp_path / "d").exists()
 
 
 def test_other_files_are_left_alone(tmp_path: Path, capsys: Any) -> None:

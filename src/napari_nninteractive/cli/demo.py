@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.cli.engine_args import add_engine_arguments, open_session, run_plan
 from napari_nninteractive.cli.terminal import say
+from napari_nninteractive.cli.viewer import check_viewer, open_viewer, run_viewer
 from napari_nninteractive.errors import NNInteractiveError
 
 if TYPE_CHECKING:
@@ -63,9 +64,11 @@ def run(args: argparse.Namespace) -> int:
     """Make, segment, measure, write."""
     from napari_nninteractive.core.samples import SAMPLES
 
-    folder = _check_folder(args.output)
     if args.seed < 0:
         raise NNInteractiveError("--seed must be 0 or more.")
+    if args.view:
+        check_viewer()
+    folder = _check_folder(args.output)
     sample = SAMPLES[args.sample](seed=args.seed)
     truth = sample.labels == sample.inner_object()
     session = open_session(args)
@@ -150,8 +153,6 @@ def _draw(
 
 
 def _view(sample: Sample, mask: NDArray[np.bool_], points: list[Point]) -> None:
-    from napari_nninteractive.cli.viewer import open_viewer, run_viewer
-
     viewer = open_viewer()
     viewer.add_image(sample.image, name=sample.name, scale=sample.spacing)
     viewer.add_labels(sample.labels, name="truth", scale=sample.spacing, visible=False)
