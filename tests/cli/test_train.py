@@ -41,6 +41,7 @@ def test_a_run_of_steps_leaves_a_model_and_goes_on(
         (["--seed", "-1"], "--seed"),
         (["--steps", "0"], "--steps"),
         (["--rate", "0"], "--rate"),
+        (["--cool-from", "2"], "--cool-from"),
         (["--save-every", "0"], "--save-every"),
         (["--snapshots", "-1"], "--snapshots"),
         (["--patch", "1,2"], "--patch"),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _LARGE_PATCH = 96  # voxels; of larger ones fewer crops wait their turn in memory
 
+_RATE, _RATE_FROM = 1e-3, 3e-4  # highest learning rate, from random weights and from a model
+
 DESCRIPTION = """\
 Train a model with a simulated user: on synthetic scenes that this program makes itself, or with
 --data on your own labelled volumes; from random weights, or with --from from any model.
@@ -123,7 +125,13 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate",
         type=float,
-        help="highest learning rate (default: 0.001, with --from 0.0003)",
+        help=f"highest learning rate (default: {_RATE:g}, with --from {_RATE_FROM:g})",
+    )
+    parser.add_argument(
+        "--cool-from",
+        type=float,
+        metavar="SHARE",
+        help="share of the budget after which the rate falls to zero (default: 0.6)",
     )
     parser.add_argument(
         "--patch",
@@ -216,7 +224,7 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     from napari_nninteractive.training.config import TrainConfig
 
     earlier = args.output / CHECKPOINT
-    start = TrainConfig()
+    start = TrainConfig(rate=_RATE if args.origin is None else _RATE_FROM)
     if args.resume and earlier.exists():
         start = config_of(read_checkpoint(earlier))
 
@@ -227,14 +235,14 @@ def _config(args: argparse.Namespace) -> TrainConfig:
             raise ModelError(
                 f"{args.output} is the model to start from: choose another folder for --output."
             )
-    rate = args.rate if args.rate is not None else (1e-3 if origin is None else 3e-4)
     return replace(
         start,
         minutes=args.minutes,
         max_steps=args.steps,
         seed=args.seed,
         batch=args.batch,
-        rate=rate,
+        rate=start.rate if args.rate is None else args.rate,
+        cool_from=start.cool_from if args.cool_from is None else args.cool_from,
         workers=args.workers,
         save_every=args.save_every,
         snapshots=args.snapshots,
@@ -274,6 +282,7 @@ def _check(args: argparse.Namespace) -> None:
         f"--seed must not be negative, as {args.seed} is": args.seed >= 0,
         "--steps must be at least 1": args.steps is None or args.steps >= 1,
         "--rate must be above 0": args.rate is None or args.rate > 0,
+        "--cool-from must lie in [0, 1]": args.cool_from is None or 0 <= args.cool_from <= 1,
         "--save-every must be at least 1": args.save_every >= 1,
         "--snapshots must not be negative": args.snapshots >= 0,
         "--average needs --export: add it, and nothing is trained": args.export or not args.average,
