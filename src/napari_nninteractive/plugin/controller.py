@@ -289,6 +289,11 @@ class Controller:
         """Take a mark away, as if it had never been drawn."""
         self._submit(Remove(uid))
 
+    def remove_and_show(self, uid: int) -> None:
+        """Take a mark away that its layer still shows."""
+        self.remove(uid)
+        self._show()
+
     def flip(self, uids: Iterable[int]) -> None:
         """Give marks the other sign."""
         by_uid = {m.uid: m for m in self.marks or ()}

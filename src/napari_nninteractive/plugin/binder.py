@@ -1,0 +1,284 @@
+"""Between napari's viewer and the controller: which image, where in it, and what was drawn there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from psygnal import Signal
+
+from napari_nninteractive.core.box import Box
+from napari_nninteractive.core.prompts import Prompt
+from napari_nninteractive.errors import ImageError, NNInteractiveError, PromptError
+from napari_nninteractive.plugin import convert
+from napari_nninteractive.plugin.controller import Controller
+from napari_nninteractive.plugin.convert import Frame, frame_of
+from napari_nninteractive.plugin.layers import LayerSet
+from napari_nninteractive.plugin.looks import KEY, Tool
+from napari_nninteractive.plugin.marks import Mark, Source
+from napari_nninteractive.plugin.prompt_layers import Drawing
+from napari_nninteractive.plugin.strokes import Stroke
+
+__all__ = ["Binder"]
+
+
+class Binder:
+    """Follows the viewer, and is the hand that the layers report to.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer, or napari's public proxy of it.
+    controller : Controller
+        Gets the prompts.
+    keys : callable
+        Gives what our layers' keys do.
+    """
+
+    image_changed = Signal()
+    failed = Signal(object)
+
+    def __init__(
+        self,
+        viewer: Any,
+        controller: Controller,
+        keys: Callable[[], dict[str, Callable[[], object]]] = dict,
+    ) -> None:
+        self._viewer, self._controller, self._keys = viewer, controller, keys
+        self._set: LayerSet | None = None
+        self._image: Any = None
+        self._channel: int | None = None
+        self.tool: Tool = "point"
+        self.positive = True
+        controller.marks_changed.connect(self._show)
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    # Images
+
+    @property
+    def image(self) -> Any:
+        """Image layer that is segmented, or None."""
+        return self._image
+
+    @property
+    def set(self) -> LayerSet | None:
+        """Its layers."""
+        return self._set
+
+    def images(self) -> list[Any]:
+        """Image layers of the viewer that can be segmented."""
+        return [
+            layer
+            for layer in self._viewer.layers
+            if isinstance(layer, Image) and KEY not in layer.metadata
+        ]
+
+    def choose(self, image: Any | None, channel: int | None = None) -> None:
+        """Segment an image layer, or one channel of it; None for no image."""
+        if self._set is not None and (image is None or self._set.image is not image):
+            self._set.set_visible(False)
+            self._close_set()
+        self._image, self._channel = image, channel
+        if image is None:
+            self._controller.close_image()
+        else:
+            self._open(self._frame(self._position()))
+        self.image_changed.emit()
+
+    def follow(self) -> None:
+        """Go to the time point that the viewer shows."""
+        source = self._controller.source
+        if self._image is not None and source is not None:
+            frame = self._frame(self._position())
+            if frame != source.frame:
+                self._open(frame)
+                self.image_changed.emit()
+
+    # Tools
+
+    def arm(self, tool: Tool | None = None, *, positive: bool | None = None) -> None:
+        """Draw with a tool and a sign from now on; those of before by default."""
+        self.tool = self.tool if tool is None else tool
+        self.positive = self.positive if positive is None else positive
+        if self._image is not None and self._set is None:
+            self._open(self._frame(self._position()))
+        if self._set is not None:
+            self._set.arm(self._viewer, self.tool, positive=self.positive)
+
+    def flip_selected(self) -> bool:
+        """Flip the sign of the selected prompts. Returns whether there were any."""
+        uids = self._set.selected() if self._set is not None else []
+        self._controller.flip(uids)
+        return bool(uids)
+
+    def go_to(self, mark: Mark) -> None:
+        """Bring the viewer to a mark."""
+        source = self._controller.source
+        if source is None or self._image is None:
+            return
+        centre = source.frame.to_layer(mark.prompt.bounds.centre)[0]
+        world = self._image.data_to_world(centre)
+        ndim = self._viewer.dims.ndim
+        for axis, value in enumerate(world, start=ndim - len(world)):
+            self._viewer.dims.set_point(axis, value)
+
+    def start_from(self, layer: Any) -> None:
+        """Start the current object from the selected label of a Labels layer."""
+        source = self._controller.source
+        if source is None:
+            return
+        data, label, frame = layer.data, int(layer.selected_label), source.frame
+        if tuple(data.shape) == frame.shape:
+            box = Box.of_shape(frame.volume_shape)
+            self._controller.start_from(lambda: frame.read(data, box) == label)
+        elif tuple(data.shape) == frame.volume_shape[3 - len(frame.spatial) :]:
+            shape = frame.volume_shape
+            self._controller.start_from(lambda: (np.asarray(data) == label).reshape(shape))
+        else:
+            self.failed.emit(
+                PromptError(
+                    f"{layer.name} has {data.shape} voxels, but the image has {frame.shape}; choose another."
+                )
+            )
+
+    # Hand: what the layers report
+
+    def add(self, drawing: Drawing) -> int | None:
+        """Something was drawn."""
+        try:
+            frame = self._frame_of(drawing)
+            prompt = self._prompt(drawing, frame)
+        except NNInteractiveError as error:
+            self.failed.emit(error)
+            return None
+        source = self._controller.source
+        if source is None or source.frame != frame:
+            self._open(frame)
+        return self._controller.add(prompt, _outline(drawing))
+
+    def move(self, uid: int, drawing: Drawing) -> bool:
+        """Something was moved or reshaped."""
+        try:
+            frame = self._frame_of(drawing)
+            source = self._controller.source
+            if source is None or source.frame != frame:
+                raise PromptError(
+                    "A prompt cannot move to another time point; draw a new one there."
+                )
+            prompt = self._prompt(drawing, frame)
+        except NNInteractiveError as error:
+            self.failed.emit(error)
+            return False
+        self._controller.move(uid, prompt, _outline(drawing))
+        return True
+
+    def remove(self, uid: int) -> None:
+        """Something was deleted."""
+        self._controller.remove(uid)
+
+    def painted(self, stroke: Stroke, counts: Counter[int]) -> None:
+        """Something was painted into the objects."""
+        self._controller.painted(counts)
+        source = self._controller.source
+        if source is None or not source.frame.holds(stroke.start):
+            return
+        label = self._controller.label
+        others = tuple(a for a in range(source.frame.ndim) if a not in source.frame.spatial)
+        pad = 3 - len(source.frame.spatial)
+        origin = [0] * pad + [stroke.start[a] for a in source.frame.spatial]
+        for value in (True, False):
+            gone = stroke.new if value else stroke.old
+            mask = (stroke.touched & (gone == label)).any(axis=others)
+            if mask.any():
+                self._controller.edit(mask.reshape((1,) * pad + mask.shape), origin, value=value)
+
+    def close(self) -> None:
+        """Listen no more; the user's work stays in the viewer."""
+        self._close_set()
+        self._controller.marks_changed.disconnect(self._show)
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._viewer = self._image = None
+
+    # Inside
+
+    def _position(self) -> Sequence[float]:
+        """Where the viewer stands, in data coordinates of the image."""
+        world = self._viewer.dims.point[-self._image.ndim :]
+        return [float(v) for v in self._image.world_to_data(world)]
+
+    def _frame(self, position: Sequence[float]) -> Frame:
+        image = self._image
+        data = image.data[0] if image.multiscale else image.data
+        return frame_of(
+            data.shape, image.axis_labels, rgb=image.rgb, position=position, channel=self._channel
+        )
+
+    def _frame_of(self, drawing: Drawing) -> Frame:
+        if self._image is None:
+            raise PromptError("There is no image to segment: open one, then choose it at the top.")
+        return self._frame(drawing.vertices[0].tolist())
+
+    def _open(self, frame: Frame) -> None:
+        """Make the layers of the image, where there are none, and tell the controller."""
+        image = self._image
+        if self._set is None:
+            self._set = LayerSet(self._viewer, image, frame, self, self.painted)
+            self._set.bind(self._keys())
+        data = image.data[0] if image.multiscale else image.data
+        corners = np.vstack([np.zeros(frame.ndim), np.eye(frame.ndim)])
+        world = [image.data_to_world(corner) for corner in corners]
+        result = self._set.result
+        existing = None if self._set.is_new else result.count()
+        self._set.is_new = True
+        source = Source(
+            (str(image.unique_id), frame), data, frame, convert.voxel_size(world, frame)
+        )
+        self._controller.open(source, result, existing)
+
+    def _prompt(self, drawing: Drawing, frame: Frame) -> Prompt:
+        sign = {"positive": drawing.positive}
+        match drawing.kind:
+            case "point":
+                return convert.point(drawing.vertices[0].tolist(), frame, **sign)
+            case "rectangle":
+                return convert.box_prompt(drawing.vertices, frame, self._depth(frame), **sign)
+            case "polygon" | "ellipse" | "path":
+                return convert.lasso(drawing.vertices, frame, self._depth(frame), **sign)
+            case "scribble" if drawing.mask is not None:
+                start = drawing.vertices[0].astype(int).tolist()
+                return convert.scribble(drawing.mask, start, frame, **sign)
+        raise PromptError(
+            f"A {drawing.kind} is no prompt: draw a box, a lasso, or paint with the scribble tool."
+        )
+
+    def _depth(self, frame: Frame) -> int | None:
+        """Axis of the layer that the viewer looks along."""
+        hidden = [
+            a - (self._viewer.dims.ndim - frame.ndim) for a in self._viewer.dims.not_displayed
+        ]
+        return next((a for a in reversed(hidden) if a in frame.spatial), None)
+
+    def _show(self, marks: tuple[Mark, ...]) -> None:
+        source = self._controller.source
+        if self._set is not None and source is not None:
+            self._set.show(marks, source.frame)
+
+    def _close_set(self) -> None:
+        if self._set is not None:
+            self._set.close()
+            self._set = None
+
+    def _on_removed(self, event: Any) -> None:
+        if self._image is not None and event.value == self._image:
+            self.choose(None)
+            self.failed.emit(ImageError("The image was removed; its objects stay. Choose another."))
+        elif self._set is not None and self._set.owns(event.value):
+            self._close_set()
+
+
+def _outline(drawing: Drawing) -> Any:
+    """What to show again for a mark; a scribble shows its own voxels."""
+    return None if drawing.kind == "scribble" else drawing.vertices

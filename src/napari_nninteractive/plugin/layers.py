@@ -1,0 +1,148 @@
+"""The layers of one image: where prompts are drawn and objects appear."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from napari_nninteractive.plugin.convert import Frame
+from napari_nninteractive.plugin.looks import Tool, role_of
+from napari_nninteractive.plugin.marks import Mark
+from napari_nninteractive.plugin.prompt_layers import Hand, PointMarks, ShapeMarks
+from napari_nninteractive.plugin.result_layer import ResultLayer
+from napari_nninteractive.plugin.stroke_layer import StrokeMarks
+from napari_nninteractive.plugin.strokes import Stroke
+
+__all__ = ["LayerSet"]
+
+_MODES: dict[Tool, tuple[str, str]] = {
+    "point": ("points", "add"),
+    "box": ("shapes", "add_rectangle"),
+    "scribble": ("scribbles", "paint"),
+    "lasso": ("shapes", "add_polygon_lasso"),
+}
+
+
+class LayerSet:
+    """Makes the layers of an image, or finds those that it made before, and listens to them.
+
+    Layers are never removed, only emptied.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to add them.
+    image : Image
+        What they lie on.
+    frame : Frame
+        Its axes.
+    hand : Hand
+        Told what is drawn.
+    painted : callable
+        Told what is painted into the objects.
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        image: Any,
+        frame: Frame,
+        hand: Hand,
+        painted: Callable[[Stroke, Counter[int]], None],
+    ) -> None:
+        self.image = image
+        found = {role_of(layer, image): layer for layer in viewer.layers}
+        extent = float(max(frame.shape[a] for a in frame.spatial[-2:]))
+
+        def layer_of(role: str, make: Callable[[], Any]) -> Any:
+            if role not in found:
+                found[role] = make()
+                viewer.add_layer(found[role])
+            return found[role]
+
+        self.is_new = ResultLayer.role not in found
+        self.result = ResultLayer(
+            layer_of(ResultLayer.role, lambda: ResultLayer.make(image, frame.shape)), painted
+        )
+        self.strokes = StrokeMarks(
+            layer_of(StrokeMarks.role, lambda: StrokeMarks.make(image, frame.shape, extent)), hand
+        )
+        self.shapes = ShapeMarks(
+            layer_of(ShapeMarks.role, lambda: ShapeMarks.make(image, frame.ndim, extent)), hand
+        )
+        self.points = PointMarks(
+            layer_of(PointMarks.role, lambda: PointMarks.make(image, frame.ndim, extent)), hand
+        )
+        self._keys: dict[str, Callable[[Any], None]] = {}
+        for part in (self.points, self.shapes):
+            part.layer.mouse_drag_callbacks.append(self._pressed)
+            part.layer.mouse_move_callbacks.append(self._moved)
+
+    @property
+    def layers(self) -> tuple[Any, ...]:
+        """All layers, the prompts' on top last."""
+        return tuple(p.layer for p in (self.result, self.strokes, self.shapes, self.points))
+
+    def bind(self, keys: Mapping[str, Callable[[], object]]) -> None:
+        """Bind keys on our layers, and on no other."""
+        for key, action in keys.items():
+            for layer in self.layers:
+                layer.bind_key(key, _pressing(action), overwrite=True)
+            self._keys[key] = _pressing(action)
+
+    def arm(self, viewer: Any, tool: Tool, *, positive: bool) -> None:
+        """Make the next thing drawn a prompt of this kind and sign."""
+        role, mode = _MODES[tool]
+        for part in (self.points, self.shapes, self.strokes):
+            part.arm(positive=positive)
+            if part.role == role:
+                part.layer.visible = True
+                viewer.layers.selection.active = part.layer
+                part.layer.mode = mode
+
+    def show(self, marks: Sequence[Mark], frame: Frame) -> None:
+        """Show these marks, and no others."""
+        for part in (self.points, self.shapes, self.strokes):
+            part.show(marks, frame)
+
+    def selected(self) -> list[int]:
+        """Uids of the selected marks of the active layer's kind, of all kinds else."""
+        return [uid for part in (self.points, self.shapes) for uid in part.selected()]
+
+    def set_visible(self, visible: bool) -> None:
+        """Show or hide the layers of prompts."""
+        for part in (self.points, self.shapes, self.strokes):
+            part.layer.visible = visible
+
+    def owns(self, layer: Any) -> bool:
+        """Whether a layer is one of these."""
+        return any(layer is own for own in self.layers)
+
+    def close(self) -> None:
+        """Listen no more; the layers stay as they are."""
+        for part in (self.points, self.shapes):
+            part.layer.mouse_drag_callbacks.remove(self._pressed)
+            part.layer.mouse_move_callbacks.remove(self._moved)
+        for key in self._keys:
+            for layer in self.layers:
+                layer.bind_key(key, None, overwrite=True)
+        self._keys.clear()
+        for one in (self.points, self.shapes, self.strokes, self.result):
+            one.close()
+
+    def _pressed(self, _layer: Any, event: Any) -> None:
+        """Only the left button draws; napari would add a point with any."""
+        for part in (self.points, self.shapes):
+            part.ignored_button = event.button != 1
+
+    def _moved(self, _layer: Any, _event: Any) -> None:
+        for part in (self.points, self.shapes):
+            part.ignored_button = False
+
+
+def _pressing(action: Callable[[], object]) -> Callable[[Any], None]:
+    def press(_layer: Any) -> None:
+        action()
+
+    return press

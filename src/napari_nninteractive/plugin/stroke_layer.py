@@ -1,0 +1,211 @@
+"""Scribbles in a plain Labels layer, kept in step with the marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_nninteractive.core.prompts import Scribble
+from napari_nninteractive.plugin import convert
+from napari_nninteractive.plugin.convert import Frame
+from napari_nninteractive.plugin.looks import COLOURS, aligned, tag
+from napari_nninteractive.plugin.marks import Mark
+from napari_nninteractive.plugin.prompt_layers import Drawing, Hand
+from napari_nninteractive.plugin.strokes import read_stroke
+
+__all__ = ["StrokeMarks"]
+
+
+@dataclass(slots=True, eq=False)
+class _Painted:
+    """A stroke as the layer holds it."""
+
+    number: int
+    start: tuple[int, ...]
+    mask: NDArray[np.bool_]
+    positive: bool
+
+
+class StrokeMarks:
+    """Scribbles in a Labels layer: each stroke has a number of its own."""
+
+    role = "scribbles"
+
+    def __init__(self, layer: Any, hand: Hand) -> None:
+        self.layer, self._hand = layer, hand
+        self._known: dict[int, _Painted] = {}
+        self._colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
+        self._next = 1
+        self.positive = True
+        layer.events.paint.connect(self._on_paint)
+        self.arm(positive=True)
+
+    @staticmethod
+    def make(image: Any, shape: tuple[int, ...], extent: float) -> Any:
+        """Layer for an image layer of that shape. Its memory is taken page by page, where it is painted."""
+        layer = Labels(
+            np.zeros(shape, np.uint16),
+            name=f"{image.name}: scribbles",
+            metadata=tag(StrokeMarks.role, image),
+            opacity=0.8,
+            **aligned(image),
+        )
+        layer.brush_size = max(2, round(extent / 100))
+        return layer
+
+    def close(self) -> None:
+        """Listen no more; the layer stays."""
+        self.layer.events.paint.disconnect(self._on_paint)
+
+    def arm(self, *, positive: bool) -> None:
+        """Paint the next stroke with this sign."""
+        self.positive = positive
+        self._colours[self._next] = COLOURS[positive]
+        self._recolour()
+        self.layer.selected_label = self._next
+
+    def selected(self) -> list[int]:
+        """Uid of the stroke whose number is chosen."""
+        return [u for u, p in self._known.items() if p.number == self.layer.selected_label]
+
+    def show(self, marks: Sequence[Mark], frame: Frame) -> None:
+        """Show these scribbles, and no others; does nothing where they are there already."""
+        wanted = {m.uid: m.prompt for m in marks if isinstance(m.prompt, Scribble)}
+        changed = False
+        for uid, painted in list(self._known.items()):
+            prompt = wanted.get(uid)
+            if prompt is None or not _same(painted, prompt, frame):
+                self._clear(painted)
+                del self._known[uid]
+                changed = True
+        for uid, prompt in wanted.items():
+            if uid not in self._known:
+                self._put(uid, prompt, frame)
+                changed = True
+            elif self._known[uid].positive != prompt.positive:
+                self._known[uid].positive = prompt.positive
+                self._colours[self._known[uid].number] = COLOURS[prompt.positive]
+                changed = True
+        if changed:
+            self.arm(positive=self.positive)
+            self._settle()
+
+    def _on_paint(self, event: Any) -> None:
+        stroke = read_stroke(event.value, self.layer.data)
+        numbers = {p.number: uid for uid, p in self._known.items()}
+        erased = stroke.touched & (stroke.new == 0)
+        for number in np.unique(stroke.old[erased]).tolist():
+            if number in numbers:
+                self._erase(numbers[number], stroke.start, erased & (stroke.old == number))
+        for number in np.unique(stroke.new[stroke.touched & (stroke.new != 0)]).tolist():
+            mask = stroke.touched & (stroke.new == number)
+            if number in numbers:
+                self._extend(numbers[number], stroke.start, mask)
+            else:
+                self._begin(number, stroke.start, mask)
+        self.arm(positive=self.positive)
+        self._settle()
+
+    def _begin(self, number: int, start: tuple[int, ...], mask: NDArray[np.bool_]) -> None:
+        painted = _Painted(number, start, mask, self.positive)
+        uid = self._hand.add(_drawing(painted))
+        if uid is None:
+            self._clear(painted)
+            return
+        self._known[uid] = painted
+        self._colours[number] = COLOURS[self.positive]
+        self._next = max(self._next, number) + 1
+
+    def _erase(self, uid: int, start: tuple[int, ...], erased: NDArray[np.bool_]) -> None:
+        painted = self._known[uid]
+        low, mask = _joined(painted, start, erased.shape)
+        mask[_part(start, low, erased.shape)][erased] = False
+        if mask.any():
+            self._change(uid, _Painted(painted.number, low, mask, painted.positive))
+        else:
+            del self._known[uid]
+            self._hand.remove(uid)
+
+    def _extend(self, uid: int, start: tuple[int, ...], more: NDArray[np.bool_]) -> None:
+        painted = self._known[uid]
+        low, mask = _joined(painted, start, more.shape)
+        mask[_part(start, low, more.shape)] |= more
+        self._change(uid, _Painted(painted.number, low, mask, painted.positive))
+
+    def _change(self, uid: int, painted: _Painted) -> None:
+        if self._hand.move(uid, _drawing(painted)):
+            self._known[uid] = painted
+
+    def _put(self, uid: int, prompt: Scribble, frame: Frame) -> None:
+        number, self._next = self._next, self._next + 1
+        key = frame.key(prompt.bounds)
+        at_channel = frame.channel or 0
+        start = tuple(
+            (k.start or at_channel)
+            if isinstance(k, slice) and k.start is not None
+            else at_channel
+            if isinstance(k, slice)
+            else k
+            for k in key
+        )
+        shape = [1] * frame.ndim
+        for axis, size in zip(
+            frame.spatial, prompt.mask.shape[3 - len(frame.spatial) :], strict=True
+        ):
+            shape[axis] = size
+        painted = _Painted(number, start, prompt.mask.reshape(shape), prompt.positive)
+        part = self.layer.data[_box(painted)]
+        part[painted.mask] = number
+        self._known[uid] = painted
+        self._colours[number] = COLOURS[prompt.positive]
+
+    def _clear(self, painted: _Painted) -> None:
+        part = self.layer.data[_box(painted)]
+        part[part == painted.number] = 0
+
+    def _recolour(self) -> None:
+        used = {p.number for p in self._known.values()} | {None, 0, self._next}
+        self._colours = {n: c for n, c in self._colours.items() if n in used}
+        self.layer.colormap = DirectLabelColormap(color_dict=dict(self._colours))
+
+    def _settle(self) -> None:
+        """Redraw, and empty napari's own undo of strokes, which says nothing when used; ours takes its place."""
+        self.layer.data = self.layer.data
+
+
+def _box(painted: _Painted) -> tuple[slice, ...]:
+    return tuple(slice(a, a + n) for a, n in zip(painted.start, painted.mask.shape, strict=True))
+
+
+def _part(start: Sequence[int], low: Sequence[int], shape: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(a - b, a - b + n) for a, b, n in zip(start, low, shape, strict=True))
+
+
+def _joined(
+    painted: _Painted, start: Sequence[int], shape: Sequence[int]
+) -> tuple[tuple[int, ...], NDArray[np.bool_]]:
+    """A stroke's mask in a box that holds another part too."""
+    low = np.minimum(painted.start, start)
+    high = np.maximum(np.add(painted.start, painted.mask.shape), np.add(start, shape))
+    mask = np.zeros(tuple(high - low), bool)
+    first = tuple(int(v) for v in low)
+    mask[_part(painted.start, first, painted.mask.shape)] = painted.mask
+    return first, mask
+
+
+def _drawing(painted: _Painted) -> Drawing:
+    return Drawing(
+        "scribble", painted.positive, np.array([painted.start], np.float64), painted.mask
+    )
+
+
+def _same(painted: _Painted, prompt: Scribble, frame: Frame) -> bool:
+    """Whether the layer shows this scribble, whatever its sign."""
+    shown = convert.scribble(painted.mask, painted.start, frame, positive=prompt.positive)
+    return shown == prompt

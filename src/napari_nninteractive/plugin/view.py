@@ -1,0 +1,439 @@
+"""The panel: one column in the order of the work. It knows neither layers nor the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QButtonGroup,
+    QCheckBox,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QTableWidget,
+    QTableWidgetItem,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_nninteractive.plugin.controller import ObjectRow
+from napari_nninteractive.plugin.looks import COLOURS
+
+__all__ = ["KEYS", "View"]
+
+KEYS = {
+    "point": "G",
+    "box": "H",
+    "scribble": "J",
+    "lasso": "K",
+    "sign": "W",
+    "next": "N",
+    "undo": "U",
+    "redo": "Shift-U",
+    "run": "Q",
+}
+"""Keys on our own layers: letters that napari leaves free."""
+
+_TOOLS = {
+    "point": ("Point", "Click on the object"),
+    "box": ("Box", "Drag a rectangle round the object, in this slice"),
+    "scribble": ("Scribble", "Paint a line inside the object"),
+    "lasso": ("Lasso", "Draw round the object with the button held down"),
+}
+_SIGNS = {
+    True: ("+ Object", "What you draw belongs to the object"),
+    False: ("− Not object", "What you draw does not belong to the object"),
+}
+
+
+class View(QWidget):
+    """Controls and what they say. Setters show a state; signals tell what the user wants."""
+
+    image_chosen = Signal(object)
+    channel_chosen = Signal(object)  # number, or None for the mean
+    model_chosen = Signal(object)
+    device_chosen = Signal(str)
+    tool_chosen = Signal(str)
+    sign_chosen = Signal(bool)
+    flip_wanted = Signal()
+    undo_wanted = Signal()
+    redo_wanted = Signal()
+    run_wanted = Signal()
+    cancel_wanted = Signal()
+    auto_run_chosen = Signal(bool)
+    mark_chosen = Signal(int)
+    mark_deleted = Signal(int)
+    next_wanted = Signal()
+    reset_wanted = Signal()
+    start_wanted = Signal(object)
+    object_chosen = Signal(int)
+    object_deleted = Signal(int)
+    object_renamed = Signal(int, str)
+    overwrite_chosen = Signal(bool)
+    probability_chosen = Signal(bool)
+    table_wanted = Signal()
+    save_wanted = Signal()
+    open_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("nninteractive")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 6, 8, 6)
+        column.setSpacing(5)
+        self._make_image(column)
+        self._make_tools(column)
+        self._make_run(column)
+        self._make_marks(column)
+        self._make_objects(column)
+        self._make_files(column)
+        self.setMinimumWidth(280)
+
+    # Parts, top to bottom
+
+    def _make_image(self, column: QVBoxLayout) -> None:
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        grid.setColumnStretch(1, 1)
+        self.image = _combo("The image to segment")
+        self.channel = _combo("Which channel; the mean of all shows most")
+        self.model = _combo("What finds the objects; the built-in model needs no download")
+        self.device = _combo("Where it computes")
+        self._channel_name = QLabel("Channel")
+        self._fact = _small()
+        rows: list[tuple[QWidget, QWidget]] = [
+            (QLabel("Image"), self.image),
+            (self._channel_name, self.channel),
+            (QLabel("Model"), self.model),
+            (QLabel("Compute on"), self.device),
+        ]
+        for row, (name, control) in enumerate(rows):
+            grid.addWidget(name, row, 0)
+            grid.addWidget(control, row, 1)
+        column.addLayout(grid)
+        column.addWidget(self._fact)
+        self.image.activated.connect(lambda _: self.image_chosen.emit(self.image.currentData()))
+        self.channel.activated.connect(
+            lambda _: self.channel_chosen.emit(self.channel.currentData())
+        )
+        self.model.activated.connect(lambda _: self.model_chosen.emit(self.model.currentData()))
+        self.device.activated.connect(lambda _: self.device_chosen.emit(self.device.currentData()))
+
+    def _make_tools(self, column: QVBoxLayout) -> None:
+        column.addWidget(_heading("Draw a prompt"))
+        self.tools, self.signs = {}, {}
+        row, group = QHBoxLayout(), QButtonGroup(self)
+        row.setSpacing(3)
+        for tool, (name, tip) in _TOOLS.items():
+            button = _choice(f"{name}\n{KEYS[tool]}", f"{tip} (key {KEYS[tool]})")
+            button.clicked.connect(partial(self.tool_chosen.emit, tool))
+            group.addButton(button)
+            row.addWidget(button)
+            self.tools[tool] = button
+        column.addLayout(row)
+        row, group = QHBoxLayout(), QButtonGroup(self)
+        row.setSpacing(3)
+        for sign, (name, tip) in _SIGNS.items():
+            button = _choice(name, f"{tip} (key {KEYS['sign']} switches)")
+            colour = COLOURS[sign]
+            button.setStyleSheet(f"QToolButton:checked {{background: {colour}; color: black;}}")
+            button.clicked.connect(partial(self.sign_chosen.emit, sign))
+            group.addButton(button)
+            row.addWidget(button)
+            self.signs[sign] = button
+        column.addLayout(row)
+        self.tools["point"].setChecked(True)
+        self.signs[True].setChecked(True)
+
+    def _make_run(self, column: QVBoxLayout) -> None:
+        row = QHBoxLayout()
+        self.auto_run = QCheckBox("Run after each prompt")
+        self.auto_run.setChecked(True)
+        self.run = _button("Run", f"Find the object from all prompts (key {KEYS['run']})")
+        row.addWidget(self.auto_run)
+        row.addStretch()
+        row.addWidget(self.run)
+        column.addLayout(row)
+        row = QHBoxLayout()
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(12)
+        self.progress.setRange(0, 1)
+        self.cancel = _button("Cancel", "Stop computing; the prompt is kept")
+        row.addWidget(self.progress)
+        row.addWidget(self.cancel)
+        column.addLayout(row)
+        self._status = _small()
+        column.addWidget(self._status)
+        self._error = _small()
+        self._error.setObjectName("error")
+        self._error.setStyleSheet(
+            "#error {border: 2px solid #d55e00; border-radius: 3px; padding: 4px;}"
+        )
+        self._error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._error.hide()
+        column.addWidget(self._error)
+        self.auto_run.toggled.connect(self.auto_run_chosen)
+        self.run.clicked.connect(lambda: self.run_wanted.emit())
+        self.cancel.clicked.connect(lambda: self.cancel_wanted.emit())
+
+    def _make_marks(self, column: QVBoxLayout) -> None:
+        column.addWidget(_heading("Prompts of this object"))
+        self.marks = QListWidget()
+        self.marks.setFixedHeight(74)
+        self.marks.setToolTip("Click to go to a prompt")
+        self.marks.itemClicked.connect(lambda item: self.mark_chosen.emit(_data(item)))
+        column.addWidget(self.marks)
+        row = QHBoxLayout()
+        row.setSpacing(3)
+        self.undo = _button("Undo", f"Take the last step back (key {KEYS['undo']})")
+        self.redo = _button("Redo", f"Do the undone step again (key {KEYS['redo']})")
+        self.flip = _button("± Flip", "Switch the sign of the chosen prompts")
+        self.delete = _button("Delete", "Take the chosen prompt away, as if never drawn")
+        for button in (self.undo, self.redo, self.flip, self.delete):
+            row.addWidget(button)
+        column.addLayout(row)
+        self.undo.clicked.connect(lambda: self.undo_wanted.emit())
+        self.redo.clicked.connect(lambda: self.redo_wanted.emit())
+        self.flip.clicked.connect(lambda: self.flip_wanted.emit())
+        self.delete.clicked.connect(self._delete_mark)
+
+    def _make_objects(self, column: QVBoxLayout) -> None:
+        column.addWidget(_heading("Objects"))
+        row = QHBoxLayout()
+        row.setSpacing(3)
+        self.next = _button("Next object", f"This one is done; begin another (key {KEYS['next']})")
+        self.reset = _button("Start over", "Empty this object; undo brings it back")
+        row.addWidget(self.next, 2)
+        row.addWidget(self.reset, 1)
+        column.addLayout(row)
+        self.objects = QTableWidget(0, 4)
+        self.objects.setHorizontalHeaderLabels(["Name", "Voxels", "Volume", "Prompts"])
+        self.objects.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.objects.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        header, side = self.objects.horizontalHeader(), self.objects.verticalHeader()
+        if header is not None and side is not None:  # always: only their types say otherwise
+            side.hide()
+            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.objects.setMinimumHeight(96)
+        self.objects.setMaximumHeight(150)
+        self.objects.setToolTip("Double-click a name to change it")
+        self.objects.itemChanged.connect(self._renamed)
+        column.addWidget(self.objects)
+        row = QHBoxLayout()
+        row.setSpacing(3)
+        self.edit = _button("Edit again", "Go on with the chosen object; its prompts come back")
+        self.remove = _button("Delete object", "Take the chosen object away; undo brings it back")
+        row.addWidget(self.edit)
+        row.addWidget(self.remove)
+        column.addLayout(row)
+        row = QHBoxLayout()
+        row.setSpacing(3)
+        self.masks = _combo("Start this object from the selected label of another layer")
+        self.start = _button("Start from", "Begin with the selected label of that layer")
+        row.addWidget(self.start)
+        row.addWidget(self.masks, 1)
+        column.addLayout(row)
+        self.overwrite = QCheckBox("May cover finished objects")
+        self.probability = QCheckBox("Show probability")
+        row = QHBoxLayout()
+        row.addWidget(self.overwrite)
+        row.addWidget(self.probability)
+        column.addLayout(row)
+        self.next.clicked.connect(lambda: self.next_wanted.emit())
+        self.reset.clicked.connect(lambda: self.reset_wanted.emit())
+        self.edit.clicked.connect(lambda: self._with_object(self.object_chosen.emit))
+        self.remove.clicked.connect(lambda: self._with_object(self.object_deleted.emit))
+        self.start.clicked.connect(lambda: self.start_wanted.emit(self.masks.currentData()))
+        self.overwrite.toggled.connect(self.overwrite_chosen)
+        self.probability.toggled.connect(self.probability_chosen)
+
+    def _make_files(self, column: QVBoxLayout) -> None:
+        row = QHBoxLayout()
+        row.setSpacing(3)
+        self.table = _button("Save table…", "Volumes of all objects, as CSV")
+        self.save = _button("Save session…", "Prompts and objects, to go on later")
+        self.open = _button("Open…", "Go on with a saved session")
+        for button in (self.table, self.save, self.open):
+            row.addWidget(button)
+        column.addLayout(row)
+        column.addStretch()
+        self.table.clicked.connect(lambda: self.table_wanted.emit())
+        self.save.clicked.connect(lambda: self.save_wanted.emit())
+        self.open.clicked.connect(lambda: self.open_wanted.emit())
+
+    # What it shows
+
+    def show_choices(
+        self, combo: QComboBox, choices: Sequence[tuple[str, Any]], chosen: Any
+    ) -> None:
+        """Fill a combo box with names and what they stand for; says nothing to anyone."""
+        blocker = QSignalBlocker(combo)
+        combo.clear()
+        for name, data in choices:
+            combo.addItem(name, data)
+        at = next((i for i, (_, data) in enumerate(choices) if data == chosen), -1)
+        combo.setCurrentIndex(at)
+        blocker.unblock()
+
+    def show_channels(self, choices: Sequence[tuple[str, Any]], chosen: Any) -> None:
+        """Channels to choose from; hidden where there are none."""
+        self.show_choices(self.channel, choices, chosen)
+        self.channel.setVisible(bool(choices))
+        self._channel_name.setVisible(bool(choices))
+
+    def show_fact(self, text: str) -> None:
+        """Size of the image, and what to expect."""
+        self._fact.setText(text)
+
+    def show_status(self, text: str) -> None:
+        """What was done last, and how long it took."""
+        self._status.setText(text)
+
+    @property
+    def error(self) -> str:
+        """What is wrong, or ""."""
+        return "" if self._error.isHidden() else self._error.text()
+
+    def show_error(self, text: str) -> None:
+        """Say what is wrong and what to do; "" when nothing is."""
+        self._error.setText(text)
+        self._error.setVisible(bool(text))
+
+    def show_tool(self, tool: str, *, positive: bool) -> None:
+        """Tool and sign that are armed."""
+        self.tools[tool].setChecked(True)
+        self.signs[positive].setChecked(True)
+
+    def show_busy(self, busy: bool, done: int = 0, total: int | None = None) -> None:
+        """How far it is; without a total it only moves."""
+        self.cancel.setEnabled(busy)
+        self.progress.setRange(0, (total or 0) if busy else 1)
+        self.progress.setValue(done if busy else 0)
+
+    def show_marks(self, marks: Sequence[tuple[int, str, bool]]) -> None:
+        """Prompts: uid, text, sign."""
+        row = self.marks.currentRow()
+        self.marks.clear()
+        for uid, text, positive in marks:
+            item = QListWidgetItem(text)
+            item.setData(Qt.ItemDataRole.UserRole, uid)
+            item.setForeground(QColor(COLOURS[positive]))
+            self.marks.addItem(item)
+        self.marks.setCurrentRow(min(row, len(marks) - 1))
+
+    def show_objects(self, rows: Sequence[ObjectRow], unit: str) -> None:
+        """Objects, the current one in bold; volumes in a unit."""
+        chosen = self.chosen_object()
+        blocker = QSignalBlocker(self.objects)
+        header = self.objects.horizontalHeaderItem(2)
+        if header is not None:
+            header.setText(unit)
+        self.objects.setRowCount(len(rows))
+        for at, row in enumerate(rows):
+            cells = (row.name, f"{row.voxels}", f"{row.volume:.4g}", f"{row.prompts}")
+            for column, text in enumerate(cells):
+                item = QTableWidgetItem(text)
+                item.setData(Qt.ItemDataRole.UserRole, row.label)
+                font = item.font()
+                font.setBold(row.current)
+                item.setFont(font)
+                if column:
+                    item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
+                self.objects.setItem(at, column, item)
+            if row.label == chosen:
+                self.objects.selectRow(at)
+        blocker.unblock()
+
+    def show_enabled(self, *, image: bool, undo: bool, redo: bool, run: bool) -> None:
+        """What makes sense now."""
+        for button in (
+            *self.tools.values(),
+            *self.signs.values(),
+            self.next,
+            self.reset,
+            self.save,
+        ):
+            button.setEnabled(image)
+        self.undo.setEnabled(undo)
+        self.redo.setEnabled(redo)
+        self.run.setEnabled(run)
+
+    def chosen_object(self) -> int | None:
+        """Label of the chosen row, or None."""
+        rows = {i.row() for i in self.objects.selectedIndexes()}
+        item = self.objects.item(min(rows), 0) if rows else None
+        return None if item is None else int(_data(item))
+
+    def _with_object(self, then: Any) -> None:
+        label = self.chosen_object()
+        if label is None:
+            self.show_error("Choose an object in the table first.")
+        else:
+            then(label)
+
+    def _delete_mark(self) -> None:
+        item = self.marks.currentItem()
+        if item is None:
+            self.show_error("Choose a prompt in the list first.")
+        else:
+            self.mark_deleted.emit(int(_data(item)))
+
+    def _renamed(self, item: QTableWidgetItem) -> None:
+        if item.column() == 0:
+            self.object_renamed.emit(int(_data(item)), item.text())
+
+
+def _data(item: Any) -> Any:
+    return item.data(Qt.ItemDataRole.UserRole)
+
+
+def _heading(text: str) -> QLabel:
+    label = QLabel(f"<b>{text}</b>")
+    label.setContentsMargins(0, 4, 0, 0)
+    return label
+
+
+def _small() -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    return label
+
+
+def _combo(tip: str) -> QComboBox:
+    combo = QComboBox()
+    combo.setToolTip(tip)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    return combo
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.setMinimumWidth(1)
+    return button
+
+
+def _choice(text: str, tip: str) -> QToolButton:
+    button = QToolButton()
+    button.setText(text)
+    button.setToolTip(tip)
+    button.setCheckable(True)
+    button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return button

@@ -1,0 +1,337 @@
+"""The dock widget: composes view, controller, layers and worker, and owns their end."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import napari
+from napari.layers import Labels
+from qtpy.compat import isalive
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt.utils import qdebounced
+
+from napari_nninteractive.engine import registry
+from napari_nninteractive.errors import Cancelled
+from napari_nninteractive.plugin import texts
+from napari_nninteractive.plugin.binder import Binder
+from napari_nninteractive.plugin.controller import Controller
+from napari_nninteractive.plugin.desk import Desk
+from napari_nninteractive.plugin.looks import KEY
+from napari_nninteractive.plugin.marks import ModelChoice, describe
+from napari_nninteractive.plugin.view import KEYS, View
+from napari_nninteractive.plugin.worker import Worker
+
+__all__ = ["Panel"]
+
+
+class Panel(QWidget):
+    """Interactive segmentation beside the canvas.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Given by napari.
+    desk : Desk, optional
+        Where the commands run; with the real models by default.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer, desk: Desk | None = None) -> None:
+        super().__init__()
+        self.view = View()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.view)
+        self._parts = _Parts(napari_viewer, self.view, desk or Desk())
+        # Qt destroys the widget with the viewer's window; what it owns must not wait for Python to notice.
+        self.destroyed.connect(self._parts.close)
+
+    @property
+    def controller(self) -> Controller:
+        """What decides."""
+        return self._parts.controller
+
+    @property
+    def binder(self) -> Binder:
+        """What follows the viewer."""
+        return self._parts.binder
+
+    def close_panel(self) -> None:
+        """Give back thread, memory and connections; objects and prompts stay in the viewer. May be called again."""
+        self._parts.close()
+
+
+class _Parts:
+    """All that is not a widget, so that it can outlive one by a moment."""
+
+    def __init__(self, viewer: Any, view: View, desk: Desk) -> None:
+        self._viewer, self._view = viewer, view
+        self.worker = Worker()
+        self.controller = Controller(self.worker, desk)
+        self.binder = Binder(viewer, self.controller, self._keys)
+        self._closed = False
+        self._choice = ModelChoice()
+        self._follow = qdebounced(self.binder.follow, timeout=150)
+        self._wishes: list[tuple[Any, Callable[..., Any]]] = []
+        self._connections: list[tuple[Any, Callable[..., Any]]] = []
+        self._connect_view()
+        self._connect_rest()
+        view.show_choices(
+            view.device, [("Automatic", "auto"), ("CPU", "cpu"), ("GPU (CUDA)", "cuda")], "auto"
+        )
+        self._show_models()
+        self._layers_changed()
+        self._start()
+
+    def close(self, *_: Any) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._follow.cancel()
+        wishes = (
+            self._wishes if isalive(self._view) else []
+        )  # Qt ends those of a view that it destroyed
+        for signal, slot in (*wishes, *reversed(self._connections)):
+            signal.disconnect(slot)
+        self._wishes.clear()
+        self._connections.clear()
+        self.binder.close()
+        self.controller.close()
+        self._viewer = None
+        del self._view
+
+    # Connections
+
+    def _connect(self, signal: Any, slot: Callable[..., Any]) -> None:
+        signal.connect(slot)
+        self._connections.append((signal, slot))
+
+    def _connect_view(self) -> None:
+        view, controller = self._view, self.controller
+        pairs: list[tuple[Any, Callable[..., Any]]] = [
+            (view.image_chosen, self._choose_image),
+            (view.channel_chosen, self._choose_channel),
+            (view.model_chosen, self._choose_model),
+            (view.device_chosen, self._choose_device),
+            (view.tool_chosen, self._choose_tool),
+            (view.sign_chosen, self._choose_sign),
+            (view.flip_wanted, self._flip),
+            (view.undo_wanted, controller.undo),
+            (view.redo_wanted, controller.redo),
+            (view.run_wanted, controller.run),
+            (view.cancel_wanted, controller.cancel),
+            (view.auto_run_chosen, self._set_auto_run),
+            (view.overwrite_chosen, self._set_overwrite),
+            (view.mark_chosen, self._go_to),
+            (view.mark_deleted, controller.remove_and_show),
+            (view.next_wanted, controller.next_object),
+            (view.reset_wanted, controller.reset),
+            (view.start_wanted, self._start_from),
+            (view.object_chosen, controller.select_object),
+            (view.object_deleted, controller.delete_object),
+            (view.object_renamed, controller.rename),
+        ]
+        for signal, slot in pairs:
+            signal.connect(slot)
+            self._wishes.append((signal, slot))
+
+    def _connect_rest(self) -> None:
+        layers = self._viewer.layers
+        self._connect(layers.events.inserted, self._layers_changed)
+        self._connect(layers.events.removed, self._layers_changed)
+        self._connect(layers.events.reordered, self._layers_changed)
+        self._connect(self._viewer.dims.events.current_step, self._moved)
+        self._connect(self.controller.changed, self._show)
+        self._connect(self.controller.marks_changed, self._show_marks)
+        self._connect(self.controller.progressed, self._show_progress)
+        self._connect(self.controller.predicted, self._show_prediction)
+        self._connect(self.controller.failed, self._show_error)
+        self._connect(self.binder.failed, self._show_error)
+        self._connect(self.binder.image_changed, self._show_image)
+
+    def _keys(self) -> dict[str, Callable[[], object]]:
+        me = weakref.ref(self)
+
+        def press(name: str, *args: Any) -> Callable[[], object]:
+            def act() -> None:
+                parts = me()
+                if parts is not None and not parts._closed:
+                    getattr(parts, name)(*args)
+
+            return act
+
+        tools = {KEYS[t]: press("_choose_tool", t) for t in ("point", "box", "scribble", "lasso")}
+        return {
+            **tools,
+            KEYS["sign"]: press("_switch_sign"),
+            KEYS["next"]: press("_next_object"),
+            KEYS["undo"]: press("_undo"),
+            KEYS["redo"]: press("_redo"),
+            KEYS["run"]: press("_run"),
+        }
+
+    # What the user wants
+
+    def _start(self) -> None:
+        """Take the active image, or the top one, and arm the first tool."""
+        images = self.binder.images()
+        active = self._viewer.layers.selection.active
+        chosen = next((i for i in images if i == active), images[-1] if images else None)
+        if chosen is not None:
+            self._choose_image(chosen)
+        else:
+            self._show_image()
+
+    def _choose_image(self, image: Any, channel: int | None = None) -> None:
+        self._view.show_error("")
+        self.binder.choose(image, channel)
+        if image is not None:
+            self.binder.arm()
+
+    def _choose_channel(self, channel: int | None) -> None:
+        self._choose_image(self.binder.image, channel)
+
+    def _choose_model(self, name: Any) -> None:
+        self._choice = ModelChoice(str(name), self._choice.device)
+        self.controller.choose_model(self._choice)
+
+    def _choose_device(self, device: str) -> None:
+        self._choice = ModelChoice(self._choice.name, device)
+        self.controller.choose_model(self._choice)
+
+    def _choose_tool(self, tool: str) -> None:
+        if self.binder.image is not None:
+            self.binder.arm(tool)
+        self._view.show_tool(self.binder.tool, positive=self.binder.positive)
+
+    def _choose_sign(self, positive: bool) -> None:
+        self.binder.arm(positive=positive)
+        self._view.show_tool(self.binder.tool, positive=self.binder.positive)
+
+    def _switch_sign(self) -> None:
+        self._choose_sign(not self.binder.positive)
+
+    def _next_object(self) -> None:
+        self.controller.next_object()
+
+    def _undo(self) -> None:
+        self.controller.undo()
+
+    def _redo(self) -> None:
+        self.controller.redo()
+
+    def _run(self) -> None:
+        self.controller.run()
+
+    def _flip(self) -> None:
+        if self.binder.flip_selected():
+            return
+        item = self._view.marks.currentItem()
+        if item is None:
+            self._view.show_error(
+                "Choose a prompt in the list, or select some in the canvas, first."
+            )
+        else:
+            self.controller.flip([int(item.data(0x0100))])
+
+    def _set_auto_run(self, on: bool) -> None:
+        self.controller.auto_run = on
+
+    def _set_overwrite(self, on: bool) -> None:
+        self.controller.overwrite = on
+
+    def _go_to(self, uid: int) -> None:
+        for mark in self.controller.marks or ():
+            if mark.uid == uid:
+                self.binder.go_to(mark)
+
+    def _start_from(self, layer: Any) -> None:
+        if layer is None:
+            self._view.show_error("There is no other Labels layer to start from.")
+            return
+        self.binder.start_from(layer)
+
+    # What is shown
+
+    def _moved(self, _event: Any = None) -> None:
+        self._follow()
+
+    def _layers_changed(self, _event: Any = None) -> None:
+        view = self._view
+        view.show_choices(
+            view.image, [(i.name, i) for i in self.binder.images()], self.binder.image
+        )
+        masks = [
+            layer
+            for layer in self._viewer.layers
+            if isinstance(layer, Labels) and KEY not in layer.metadata
+        ]
+        view.show_choices(view.masks, [(m.name, m) for m in masks], masks[-1] if masks else None)
+        view.start.setEnabled(bool(masks))
+        if self.binder.image is None and self.binder.images() and not view.error:
+            self._start()
+
+    def _show_models(self) -> None:
+        choices: list[tuple[str, Any]] = []
+        for model in registry.registered():
+            name = "Built-in" if model.id == registry.BUILTIN else model.id
+            if not registry.is_downloaded(model.id):
+                name += f" ({model.size} to download)"
+            choices.append((name, model.id))
+        folder = Path(self._choice.name)
+        if self._choice.name not in [c for _, c in choices]:
+            choices.append((folder.name, self._choice.name))
+        self._view.show_choices(self._view.model, choices, self._choice.name)
+
+    def _show_image(self) -> None:
+        view, image, source = self._view, self.binder.image, self.controller.source
+        view.show_choices(view.image, [(i.name, i) for i in self.binder.images()], image)
+        if image is None or source is None:
+            view.show_channels([], None)
+            view.show_fact("Open an image, or File ▸ Open Sample ▸ nnInteractive.")
+        else:
+            count = texts.channel_count(image, source.frame)
+            names = [("Mean of channels", None)] + [(f"{n}", n) for n in range(count)]
+            view.show_channels(names if count > 1 else [], source.frame.channel)
+            view.show_fact(texts.image_fact(source, texts.unit_of(image)))
+        self._show()
+
+    def _show(self) -> None:
+        if self._closed:
+            return
+        view, controller = self._view, self.controller
+        unit = texts.unit_of(self.binder.image) if self.binder.image is not None else "voxel"
+        image = controller.source is not None
+        view.show_objects(controller.objects(), texts.volume_unit(unit))
+        view.show_enabled(
+            image=image,
+            undo=controller.can_undo,
+            redo=controller.can_redo,
+            run=image and bool(controller.marks),
+        )
+        if not controller.busy:
+            view.show_busy(False)
+        marks = controller.marks
+        if marks is not None:
+            view.show_marks([(m.uid, describe(m), m.prompt.positive) for m in marks])
+
+    def _show_marks(self, _marks: Any) -> None:
+        self._show()
+
+    def _show_progress(self, progress: Any) -> None:
+        if progress is None:
+            self._view.show_busy(self.controller.busy)
+        else:
+            self._view.show_busy(True, progress.done, progress.total)
+
+    def _show_prediction(self, _source: Any, prediction: Any) -> None:
+        self._view.show_error("")
+        self._view.show_status(texts.prediction(prediction, self.controller.device))
+
+    def _show_error(self, error: BaseException) -> None:
+        if isinstance(error, Cancelled):
+            self._view.show_status(str(error))
+        else:
+            self._view.show_error(texts.error(error))
