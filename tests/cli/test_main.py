@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import types
 from typing import Any
 
 import pytest
 
 from napari_nninteractive import __version__
+from napari_nninteractive.cli import entry, segment
 from napari_nninteractive.cli import main as cli
-from napari_nninteractive.cli import segment
 from napari_nninteractive.errors import ImageError
 
 HEAVY = ("torch", "nnunetv2", "napari", "SimpleITK", "tifffile", "matplotlib", "zarr")
@@ -54,7 +56,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["segmnt"], "invalid choice: 'segmnt'"),
         (["segment"], "required: IMAGE"),
-        (["segment", "a.tif", "-o", "b.tif", "--nope"], "unrecognized arguments: --nope"),
+        (
+            ["segment", "a.tif", "-o", "b.tif", "--nope"],
+            "unrecognized arguments: --nope; see napari-nninteractive segment --help",
+        ),
+        (
+            ["models", "list", "--nope"],
+            "unrecognized arguments: --nope; see napari-nninteractive models list --help",
+        ),
+        (["segment", "a.tif", "-o", "b.tif", "--point", "1e300,1,1"], "farther out than any image"),
         (["segment", "a.tif", "-o", "b.tif", "--point", "-1,2,3"], "coordinates count from 0"),
     ],
 )
@@ -80,8 +90,19 @@ class TestErrors:
             (ImageError("two\n  lines"), "napari-nninteractive: error: two lines"),
             (
                 FileNotFoundError(2, "No such file", "x.tif"),
-                "napari-nninteractive: error: No such file: x.tif",
+                "napari-nninteractive: error: No such file: x.tif. Check its name and folder.",
             ),
+            (
+                PermissionError(13, "Permission denied", "ro/x"),
+                "napari-nninteractive: error: Permission denied: ro/x. Choose another place, or change who may write "
+                "there.",
+            ),
+            (
+                FileExistsError(17, "File exists", "x"),
+                "napari-nninteractive: error: File exists: x. Choose another name.",
+            ),
+            (OSError(99999, "odd"), "napari-nninteractive: error: odd."),
+            (ImageError(f"at {10**300}"), "napari-nninteractive: error: at 1.00e300"),
             (OSError("odd"), "napari-nninteractive: error: odd"),
         ],
     )
@@ -112,3 +133,42 @@ class TestErrors:
         monkeypatch.setattr(segment, "run", fail)
         with pytest.raises(ZeroDivisionError):
             cli.main(self.WORDS)
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    """As in `models list | head`: what is written then goes nowhere, quietly."""
+    read, write = os.pipe()
+    os.close(read)
+    run = subprocess.run(
+        [sys.executable, "-m", "napari_nninteractive.cli.main", "models", "list"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    os.close(write)
+    assert run.stderr == ""
+    assert run.returncode == 141
+
+
+@pytest.mark.parametrize("where", ["while it is loaded", "while it runs"])
+def test_an_early_interrupt_is_quiet(
+    where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if where == "while it runs":
+        monkeypatch.setattr(cli, "main", stop)
+    else:
+        module = types.ModuleType(cli.__name__)
+        module.__getattr__ = stop  # type: ignore[method-assign]
+        monkeypatch.setitem(sys.modules, cli.__name__, module)
+    assert entry.main() == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_the_entry_hands_on_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [cli.PROGRAM, "segmnt"])
+    assert entry.main() == 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_nninteractive.cli.main import build_parser
-from napari_nninteractive.cli.prompt_args import build_plan, parse_box, parse_point
+from napari_nninteractive.cli.prompt_args import build_plan, check_known, parse_box, parse_point
 from napari_nninteractive.core.prompts import (
     BoxPrompt,
     InitialMask,
@@ -124,7 +124,10 @@ def test_prompts_of_a_file_stand_where_it_is_named(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (None, "There is no file"),
-        ("{", "no JSON file"),
+        ("{", "no JSON file of prompts .*--save-session"),
+        ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
+        ("[" + "9" * 5000 + "]", "no JSON file of prompts .*--save-session"),
+        ('[{"type": "Point", "position": [1, 2, 3], "predict": "false"}]', "true or false"),
         ("{}", "does not hold prompts"),
         ("3", "does not hold prompts"),
         ('[{"type": "Pointe"}]', "does not hold prompts.*Point"),
@@ -157,5 +160,27 @@ def test_a_painted_file_of_another_shape(tmp_path: Path) -> None:
 
 
 def test_an_initial_mask_alone_predicts_nothing(painted: tuple[Path, np.ndarray]) -> None:
-    with pytest.raises(PromptError, match="nothing to segment from"):
+    with pytest.raises(PromptError, match=r"only prepares: add .*--point z,y,x after --initial"):
         plan_of("--initial", str(painted[0]))
+
+
+def test_a_folder_of_prompts_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PromptError, match="is a folder: name the JSON file in it"):
+        plan_of("--prompts", str(tmp_path))
+
+
+@pytest.mark.parametrize("option", ["--scribble", "--lasso", "--initial"])
+def test_an_empty_drawing_names_its_file(tmp_path: Path, option: str) -> None:
+    path = write_mask(tmp_path / "blank.nrrd", np.zeros(SHAPE), IMAGE)
+    with pytest.raises(PromptError, match=r"blank\.nrrd is empty: paint"):
+        plan_of(option, str(path))
+
+
+def test_a_box_in_3d_that_the_model_does_not_know() -> None:
+    plan = plan_of("--box", "2:5,4:8,5:9")
+    with pytest.raises(PromptError, match=r"model m knows .*: give one, e\.g\. --box 3,4:8,5:9$"):
+        check_known(plan, "m", {"point", "bbox2d"})
+    check_known(plan, "m", {"bbox2d", "bbox3d"})
+    check_known(plan_of("--box", "3,4:8,5:9"), "m", {"bbox2d"})
+    with pytest.raises(PromptError, match=r"--negative-box 2,4:8,5:9$"):
+        check_known(plan_of("--negative-box", "2:4,4:8,5:9"), "m", {"bbox2d"})

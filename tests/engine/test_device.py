@@ -55,7 +55,12 @@ def test_device(
     [
         pytest.param({}, "gpu", "Unknown device 'gpu'", id="unknown"),
         pytest.param({}, "", "Unknown device ''", id="empty"),
-        pytest.param({}, "cuda", "finds no CUDA device.*or use device='cpu'", id="no CUDA"),
+        pytest.param(
+            {},
+            "cuda",
+            "finds no CUDA device: use device='cpu'.*napari-nninteractive info",
+            id="no CUDA",
+        ),
         pytest.param({"cuda": 1}, "cuda:1", "no cuda:1: this machine has 1", id="no second card"),
         pytest.param({}, "mps", "no MPS device; use device='cpu'", id="no MPS"),
         pytest.param({}, "meta", "'meta' is not supported", id="known to torch only"),

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import importlib.util
 import logging
+import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
 
-from napari_nninteractive.cli.terminal import note, say
+from napari_nninteractive.cli.terminal import OutputClosed, note, say
 from napari_nninteractive.errors import NNInteractiveError
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
 PROGRAM = "napari-nninteractive"
-EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
+EXIT_ERROR, EXIT_INTERRUPTED, EXIT_UNREAD = 2, 130, 141
+_NOT_HERE = "Choose another place, or change who may write there."
+_REMEDIES = {
+    errno.EACCES: _NOT_HERE,
+    errno.EPERM: _NOT_HERE,
+    errno.EROFS: "Choose another place.",
+    errno.EEXIST: "Choose another name.",
+    errno.EISDIR: "It is a folder: name a file.",
+    errno.ENOTDIR: "Part of it is a file: name a folder.",
+    errno.ENOENT: "Check its name and folder.",
+    errno.ENOSPC: "Free some space, or choose another disk.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}
 
 # Every command is a module of this package with `DESCRIPTION`, `add_arguments(parser)` and `run(args) -> int`, and
 # perhaps `USAGE`: its most important words.
@@ -136,14 +151,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0: done; 1: done, and the answer is no (a check that failed); 2: an error, explained in one line on standard
-        error; 130: interrupted.
+        error; 130: interrupted; 141: nobody reads the output any more.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     # An empty name loads no command: `--help` and mistakes are answered at once.
     parser = build_parser(only=next((w for w in words if w in COMMANDS), ""))
     debug = "--debug" in words
     try:
-        args = parser.parse_args(words)
+        args = _parse(parser, words)
         if args.command is None:
             say(_without_command(args, parser))
             return 0
@@ -156,11 +171,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         note("interrupted")
         return EXIT_INTERRUPTED
+    except OutputClosed:
+        # What is still buffered goes nowhere: else Python complains when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_UNREAD
     except (NNInteractiveError, OSError) as error:
         if debug:
             traceback.print_exc()
         note(f"{PROGRAM}: error: {_one_line(error)}")
         return EXIT_ERROR
+
+
+def _parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    """Read the words; of those that nothing knows, say whose help lists what there is."""
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        place = (PROGRAM, args.command, getattr(args, "action", None))
+        help_of = " ".join(part for part in place if part)
+        note(f"{PROGRAM}: error: unrecognized arguments: {' '.join(unknown)}; see {help_of} --help")
+        raise SystemExit(EXIT_ERROR)
+    return args
 
 
 def _without_command(args: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
@@ -178,8 +208,16 @@ def _without_command(args: argparse.Namespace, parser: argparse.ArgumentParser) 
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+        what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        return f"{what}. {_REMEDIES.get(error.errno or 0, '')}".rstrip()
+    text = " ".join(str(error).split()) or type(error).__name__
+    return re.sub(r"\b\d{40,}\b", _shorter, text)
+
+
+def _shorter(number: re.Match[str]) -> str:
+    """Write a number of very many digits so that the line can be read."""
+    digits = number[0]
+    return f"{digits[0]}.{digits[1:3]}e{len(digits) - 1}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,17 @@ from napari_nninteractive.core.prompts import (
 from napari_nninteractive.errors import NNInteractiveError, PromptError
 from napari_nninteractive.io import ImageFile, read_image
 
-__all__ = ["Plan", "Request", "add_prompt_arguments", "build_plan", "parse_box", "parse_point"]
+__all__ = [
+    "Plan",
+    "Request",
+    "add_prompt_arguments",
+    "build_plan",
+    "check_known",
+    "parse_box",
+    "parse_point",
+]
+
+_FARTHEST = 2**31  # no image is that long
 
 Plan = list[tuple[Prompt | None, bool]]
 _Kind = Literal["point", "box", "scribble", "lasso", "initial", "prompts"]
@@ -80,8 +90,9 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
         (
             "box",
             parse_box,
-            "Z0:Z1,Y0:Y1,X0:X1",
-            "a box around the object; the stop is outside, a single number is one slice",
+            "Z,Y0:Y1,X0:X1",
+            "a box around the object on one slice, such as 31,84:121,8:48; the stop is outside. Boxes on one slice "
+            "(one axis is a single number) are all that the built-in model knows; some models know z0:z1 too",
         ),
         ("scribble", Path, "FILE", "voxels of the object"),
         ("lasso", Path, "FILE", "a filled outline around the object on one slice"),
@@ -104,7 +115,7 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
         action=_InOrder,
         type=Path,
         metavar="FILE",
-        help="a mask to start from; prompts before it no longer count",
+        help="a mask to start from, which a prompt after it corrects; prompts before it no longer count",
     )
     group.add_argument(
         "--prompts",
@@ -144,7 +155,7 @@ def parse_box(text: str) -> tuple[Index3, Index3]:
     parts = text.split(",")
     if len(parts) != 3:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not three ranges z0:z1,y0:y1,x0:x1 such as 10:20,30:60,30:60"
+            f"{text!r} is not a slice and two ranges z,y0:y1,x0:x1 such as 10,30:60,30:60 (or three ranges)"
         )
     start, stop = [], []
     for part in parts:
@@ -168,6 +179,10 @@ def _coordinate(part: str, text: str) -> float:
     if not math.isfinite(value) or value < 0:
         raise argparse.ArgumentTypeError(
             f"{part.strip()} in {text!r} is no voxel: coordinates count from 0"
+        )
+    if value > _FARTHEST:
+        raise argparse.ArgumentTypeError(
+            f"{part.strip()} in {text!r} is no voxel: it lies farther out than any image"
         )
     return value
 
@@ -205,10 +220,41 @@ def build_plan(requests: Sequence[Request], image: ImageFile) -> Plan:
         if prompt is not None:
             _check_inside(prompt, image.shape)
     if not any(predicted for _, predicted in plan):
+        if any(isinstance(prompt, InitialMask) for prompt, _ in plan):
+            raise PromptError(
+                "A mask to start from only prepares: add what to correct, e.g. --point z,y,x after --initial."
+            )
         raise PromptError(
             "There is nothing to segment from: give at least one --point, --box, --scribble or --lasso."
         )
     return plan
+
+
+def check_known(plan: Plan, model: str, kinds: Collection[str]) -> None:
+    """Refuse a box in 3D that a model does not know, with one that it does.
+
+    Parameters
+    ----------
+    plan : list of (Prompt or None, bool)
+        What is to be added.
+    model : str
+        Its name.
+    kinds : collection of str
+        Kinds of prompts that it knows.
+
+    Raises
+    ------
+    PromptError
+        Naming the box through the middle.
+    """
+    for prompt, _ in plan:
+        if isinstance(prompt, BoxPrompt) and prompt.kind not in kinds and "bbox2d" in kinds:
+            (z0, y0, x0), (z1, y1, x1) = prompt.start, prompt.stop
+            option = "--box" if prompt.positive else "--negative-box"
+            raise PromptError(
+                f"The model {model} knows boxes on one slice only: give one, e.g. "
+                f"{option} {(z0 + z1 - 1) // 2},{y0}:{y1},{x0}:{x1}"
+            )
 
 
 def _check_inside(prompt: Prompt, shape: Index3) -> None:
@@ -249,6 +295,8 @@ def _painted(path: Path, shape: Index3) -> NDArray[Any]:
             "the image's shape."
         )
     array: NDArray[Any] = np.asarray(drawn.data[...])
+    if not array.any():
+        raise PromptError(f"{path.name} is empty: paint at least one voxel.")
     return array.reshape(shape)
 
 
@@ -259,8 +307,16 @@ def _from_json(path: Path) -> Plan:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise PromptError(f"There is no file {path}: check its name and folder.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise PromptError(f"{path.name} is no JSON file: {error}.") from error
+    except IsADirectoryError as error:
+        raise PromptError(f"{path} is a folder: name the JSON file in it.") from error
+    except RecursionError as error:
+        raise PromptError(
+            f"{path.name} holds no prompts: its lists are nested too deeply."
+        ) from error
+    except ValueError as error:  # of the text, its encoding, or a number with thousands of digits
+        raise PromptError(
+            f"{path.name} is no JSON file of prompts ({error}): name one that --save-session wrote."
+        ) from error
     records = content.get("prompts") if isinstance(content, dict) else content
     try:
         return list(plan_from_json(records))

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_nninteractive.cli.engine_args import add_engine_arguments, open_session, run_plan
-from napari_nninteractive.cli.prompt_args import Request, add_prompt_arguments, build_plan
+from napari_nninteractive.cli.prompt_args import (
+    Request,
+    add_prompt_arguments,
+    build_plan,
+    check_known,
+)
 from napari_nninteractive.cli.terminal import note, say
 from napari_nninteractive.errors import PromptError
 from napari_nninteractive.io import ImageFile, check_output, read_image, write_mask
@@ -72,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     image = read_image(args.image, args.channel, args.timepoint)
     plan = build_plan(requests, image)
     session = open_session(args)
+    check_known(plan, session.model.id, session.model.capabilities.kinds)
     began = time.perf_counter()
     session.set_image(image.data, image.spacing)
     run_plan(session, plan)

@@ -5,13 +5,26 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-__all__ = ["ProgressLine", "note", "say"]
+__all__ = ["OutputClosed", "ProgressLine", "note", "say"]
+
+
+class OutputClosed(Exception):
+    """Nobody reads standard output any more, as after `| head`."""
 
 
 def say(text: str = "") -> None:
-    """Write a line of the result to standard output."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    """Write a line of the result to standard output.
+
+    Raises
+    ------
+    OutputClosed
+        If it is a pipe whose reader has gone.
+    """
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise OutputClosed from error
 
 
 def note(text: str) -> None:

@@ -113,7 +113,8 @@ def read_capabilities(folder: Path) -> Capabilities:
     path = next((folder / name for name in (_NEWER, _OLDER) if (folder / name).is_file()), None)
     if path is None:
         raise ModelError(
-            f"{folder} holds neither {_NEWER} nor {_OLDER}; it is no complete model folder."
+            f"{folder} holds neither {_NEWER} nor {_OLDER}; it is no complete model folder. "
+            "Name one that is, or a model that `napari-nninteractive models list` shows."
         )
     info, decay = read_json(path), 0.98
     if isinstance(info, str):

@@ -50,15 +50,17 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise SessionError(
-                f"This PyTorch ({torch.__version__}) finds no CUDA device. Install an NVIDIA driver and a CUDA build "
-                "of PyTorch, or use device='cpu'."
+                f"This PyTorch ({torch.__version__}) finds no CUDA device: use device='cpu' (on the command line: "
+                "--device cpu), or see what napari-nninteractive info says to install."
             )
         if (device.index or 0) >= torch.cuda.device_count():
             raise SessionError(
                 f"There is no {device}: this machine has {torch.cuda.device_count()} CUDA device(s)."
             )
     elif device.type == "mps" and not torch.backends.mps.is_available():
-        raise SessionError("This machine or this PyTorch has no MPS device; use device='cpu'.")
+        raise SessionError(
+            "This machine or this PyTorch has no MPS device; use device='cpu' (--device cpu)."
+        )
     elif device.type not in ("cpu", "mps"):
         raise SessionError(f"Device {name!r} is not supported: use 'auto', 'cpu', 'cuda' or 'mps'.")
     return device
@@ -155,7 +157,7 @@ class Runner:
                 raise
             raise SessionError(
                 f"Not enough memory on {self.device} for one patch of {tuple(inputs.shape[2:])} voxels. Close other "
-                "programs that use the card, use device='cpu', or take a smaller model."
+                "programs that use the card, use device='cpu' (--device cpu), or take a smaller model."
             ) from error
         expected = (1, 2, *inputs.shape[2:])
         if (

@@ -26,7 +26,13 @@ from napari_nninteractive.core.prompts import (
 )
 from napari_nninteractive.engine.config import EngineConfig
 from napari_nninteractive.engine.device import Precision
-from napari_nninteractive.errors import ImageError, ModelError, NNInteractiveError, SessionError
+from napari_nninteractive.errors import (
+    ImageError,
+    ModelError,
+    NNInteractiveError,
+    PromptError,
+    SessionError,
+)
 
 if TYPE_CHECKING:
     from napari_nninteractive.engine.session import InferenceSession
@@ -156,9 +162,13 @@ def plan_from_json(records: object) -> Plan:
             if isinstance(record, dict)
             else record
         )
+        if not isinstance(ran, bool | None):
+            raise PromptError(
+                f"The field 'predict' of a prompt must be true or false, not {ran!r}."
+            )
         prompt = prompt_from_json(fields)
         plan.append(
-            (prompt, not isinstance(prompt, InitialMask | MaskEdit) if ran is None else bool(ran))
+            (prompt, not isinstance(prompt, InitialMask | MaskEdit) if ran is None else ran)
         )
     return tuple(plan)
 

@@ -57,6 +57,11 @@ def check_prompt(prompt: Prompt, shape: Index3, kinds: frozenset[str]) -> Prompt
     if not isinstance(prompt, MaskEdit) and prompt.kind not in kinds:
         raise PromptError(
             f"This model does not know prompts of kind {prompt.kind}, only {', '.join(sorted(kinds))}."
+            + (
+                " Give a box on one slice: one axis of extent 1."
+                if "bbox2d" in kinds and prompt.kind == "bbox3d"
+                else ""
+            )
         )
     if not _touches(prompt, shape):
         what = (
