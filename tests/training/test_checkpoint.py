@@ -27,6 +27,7 @@ def aged(path):
     for key in ("snapshots", "origin", "patch", "deep_supervision"):
         del state["config"][key]
     del state["config"]["episodes"]["united"]
+    state["config"]["episodes"]["given_up"] = 1
     torch.save(state, path)
 
 

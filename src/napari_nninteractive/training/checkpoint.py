@@ -137,7 +137,7 @@ def check_same_run(state: Mapping[str, Any], config: TrainConfig, source: str, p
     ModelError
         Naming what differs.
     """
-    saved, now = _completed(state["config"]), asdict(config)
+    saved, now = asdict(config_of(state)), asdict(config)
     free = _MAY_DIFFER | ({"network"} if config.origin is not None else set())  # plans say it then
     differs = [k for k, v in saved.items() if k not in free and now.get(k) != v]
     if state.get("source", "scenes") != source:
