@@ -94,3 +94,15 @@ def test_a_model_that_was_replaced_is_noticed(tmp_path, folder, tiny):
     export_model(build(sizes), folder, config=sizes, encoding=PromptEncoding())
     with pytest.raises(ModelError, match="do not fit"):
         train(tmp_path / "run", replace(config, max_steps=2), resume=True)
+
+
+def test_the_older_kind_of_capability_file_is_kept(tmp_path, folder, tiny):
+    (folder / "inference_info.json").unlink()
+    old = folder / "inference_session_class.json"
+    old.write_text(json.dumps("nnInteractiveInferenceSession"))
+    trainer = Trainer(replace(tiny, origin=str(folder)), torch.device("cpu"))
+    export_run(trainer, tmp_path / "out")
+    model = load_model(tmp_path / "out", device="cpu")
+    assert model.capabilities == load_model(folder, device="cpu").capabilities
+    assert trainer.origin.encoding == model.capabilities.encoding
+    assert not (tmp_path / "out" / "inference_info.json").exists()
