@@ -119,7 +119,9 @@ class Binder:
         source = self._controller.source
         if source is None or self._image is None:
             return
-        centre = source.frame.to_layer(mark.prompt.bounds.centre)[0]
+        box = mark.prompt.bounds
+        middle = [(a + b - 1) // 2 for a, b in zip(box.start, box.stop, strict=True)]
+        centre = source.frame.to_layer(middle)[0]
         world = self._image.data_to_world(centre)
         ndim = self._viewer.dims.ndim
         for axis, value in enumerate(world, start=ndim - len(world)):

@@ -152,11 +152,11 @@ class _Rows:
     def _features(self) -> dict[str, Any]:
         return {
             "uid": np.array(list(self._known), int),
-            "polarity": [SIGNS[self._signs[uid]] for uid in self._known],
+            "polarity": np.array([SIGNS[self._signs[uid]] for uid in self._known], object),
         }
 
     def _name(self, uids: list[int]) -> None:
-        signs = [SIGNS[self._signs[uid]] for uid in uids]
+        signs = np.array([SIGNS[self._signs[uid]] for uid in uids], object)
         self.layer.features = {"uid": np.array(uids, int), "polarity": signs}
 
     def _shows(self, mark: Mark) -> bool:
@@ -187,7 +187,7 @@ class PointMarks(_Rows):
             ndim=ndim,
             name=f"{image.name}: points",
             metadata=tag(PointMarks.role, image),
-            features={"uid": np.zeros(0, int), "polarity": np.zeros(0, str)},
+            features={"uid": np.zeros(0, int), "polarity": np.zeros(0, object)},
             feature_defaults={"uid": _NEW, "polarity": SIGNS[True]},
             size=min(max(extent / 40, 1.0), 30.0),
             canvas_size_limits=(9, 40),
@@ -238,7 +238,7 @@ class ShapeMarks(_Rows):
             ndim=ndim,
             name=f"{image.name}: boxes and lassos",
             metadata=tag(ShapeMarks.role, image),
-            features={"uid": np.zeros(0, int), "polarity": np.zeros(0, str)},
+            features={"uid": np.zeros(0, int), "polarity": np.zeros(0, object)},
             feature_defaults={"uid": _NEW, "polarity": SIGNS[True]},
             edge_width=max(extent / 250, 0.5),
             edge_color=COLOURS[True],

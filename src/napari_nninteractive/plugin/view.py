@@ -53,6 +53,11 @@ _TOOLS = {
     "scribble": ("Scribble", "Paint a line inside the object"),
     "lasso": ("Lasso", "Draw round the object with the button held down"),
 }
+_CHOICE = """
+QToolButton {{border: 1px solid #808080; border-radius: 3px; padding: 3px;}}
+QToolButton:checked {{background: {colour}; color: {text};}}
+QToolButton:disabled {{background: transparent; color: #808080;}}
+"""
 _SIGNS = {
     True: ("+ Object", "What you draw belongs to the object"),
     False: ("− Not object", "What you draw does not belong to the object"),
@@ -100,7 +105,6 @@ class View(QWidget):
         self._make_marks(column)
         self._make_objects(column)
         self._make_files(column)
-        self.setMinimumWidth(280)
 
     # Parts, top to bottom
 
@@ -140,6 +144,7 @@ class View(QWidget):
         for tool, (name, tip) in _TOOLS.items():
             button = _choice(f"{name}\n{KEYS[tool]}", f"{tip} (key {KEYS[tool]})")
             button.clicked.connect(partial(self.tool_chosen.emit, tool))
+            button.setStyleSheet(_CHOICE.format(colour="#0072b2", text="white"))
             group.addButton(button)
             row.addWidget(button)
             self.tools[tool] = button
@@ -148,8 +153,7 @@ class View(QWidget):
         row.setSpacing(3)
         for sign, (name, tip) in _SIGNS.items():
             button = _choice(name, f"{tip} (key {KEYS['sign']} switches)")
-            colour = COLOURS[sign]
-            button.setStyleSheet(f"QToolButton:checked {{background: {colour}; color: black;}}")
+            button.setStyleSheet(_CHOICE.format(colour=COLOURS[sign], text="black"))
             button.clicked.connect(partial(self.sign_chosen.emit, sign))
             group.addButton(button)
             row.addWidget(button)
@@ -177,6 +181,7 @@ class View(QWidget):
         row.addWidget(self.cancel)
         column.addLayout(row)
         self._status = _small()
+        self._status.setText("Click on an object, or choose a tool.")
         column.addWidget(self._status)
         self._error = _small()
         self._error.setObjectName("error")
@@ -237,7 +242,7 @@ class View(QWidget):
         row = QHBoxLayout()
         row.setSpacing(3)
         self.edit = _button("Edit again", "Go on with the chosen object; its prompts come back")
-        self.remove = _button("Delete object", "Take the chosen object away; undo brings it back")
+        self.remove = _button("Delete", "Take the chosen object away; undo brings it back")
         row.addWidget(self.edit)
         row.addWidget(self.remove)
         column.addLayout(row)
@@ -250,10 +255,8 @@ class View(QWidget):
         column.addLayout(row)
         self.overwrite = QCheckBox("May cover finished objects")
         self.probability = QCheckBox("Show probability")
-        row = QHBoxLayout()
-        row.addWidget(self.overwrite)
-        row.addWidget(self.probability)
-        column.addLayout(row)
+        column.addWidget(self.overwrite)
+        column.addWidget(self.probability)
         self.next.clicked.connect(lambda: self.next_wanted.emit())
         self.reset.clicked.connect(lambda: self.reset_wanted.emit())
         self.edit.clicked.connect(lambda: self._with_object(self.object_chosen.emit))
@@ -265,8 +268,8 @@ class View(QWidget):
     def _make_files(self, column: QVBoxLayout) -> None:
         row = QHBoxLayout()
         row.setSpacing(3)
-        self.table = _button("Save table…", "Volumes of all objects, as CSV")
-        self.save = _button("Save session…", "Prompts and objects, to go on later")
+        self.table = _button("Table…", "Volumes of all objects, as CSV")
+        self.save = _button("Save…", "Prompts and objects, to go on later")
         self.open = _button("Open…", "Go on with a saved session")
         for button in (self.table, self.save, self.open):
             row.addWidget(button)

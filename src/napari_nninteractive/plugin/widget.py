@@ -90,9 +90,8 @@ class _Parts:
             return
         self._closed = True
         self._follow.cancel()
-        wishes = (
-            self._wishes if isalive(self._view) else []
-        )  # Qt ends those of a view that it destroyed
+        alive = isalive(self._view)  # type: ignore[no-untyped-call]
+        wishes = self._wishes if alive else []  # Qt ends those of a view that it destroyed
         for signal, slot in (*wishes, *reversed(self._connections)):
             signal.disconnect(slot)
         self._wishes.clear()

@@ -1,0 +1,120 @@
+"""A panel in a shown viewer, with a network whose answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fixtures.mouse import click, drag, spin, wait_until
+from fixtures.oracles import BOX, NO_BOX, NO_POINT, NO_SCRIBBLE, POINT, SCRIBBLE, decide, make_model
+
+import napari_nninteractive as nni
+from napari_nninteractive.plugin.desk import Desk
+
+
+def drawn(inputs: torch.Tensor) -> torch.Tensor:
+    """The object is what was drawn as positive, but not what was drawn as negative."""
+    inside = inputs[:, [BOX, POINT, SCRIBBLE]].amax(1, keepdim=True) > 0
+    outside = inputs[:, [NO_BOX, NO_POINT, NO_SCRIBBLE]].amax(1, keepdim=True) > 0
+    return decide((inside & ~outside).float() - 0.5)
+
+
+def oracle_desk(network: Any = drawn, patch: tuple[int, int, int] = (32, 32, 32)) -> Desk:
+    """A desk whose model is a network with a known answer."""
+
+    def load(_choice: Any) -> nni.InferenceSession:
+        return nni.InferenceSession(
+            make_model(patch), precision="fp32", network=network, autozoom=False
+        )
+
+    return Desk(load)
+
+
+class Window:
+    """A viewer with the panel, and a user who waits for each answer."""
+
+    def __init__(self, viewer: Any, image: Any, desk: Desk | None, **options: Any) -> None:
+        from napari_nninteractive.plugin.widget import Panel
+
+        self.viewer = viewer
+        self.image = viewer.add_image(image, name="image", **options)
+        self.panel = Panel(viewer, desk)
+        viewer.window.add_dock_widget(self.panel, name="nnInteractive", area="right")
+        spin(50)
+        viewer.reset_view()
+        spin(20)
+        self.wait()
+
+    @property
+    def controller(self) -> Any:
+        return self.panel.controller
+
+    @property
+    def set(self) -> Any:
+        return self.panel.binder.set
+
+    @property
+    def labels(self) -> Any:
+        return self.set.result.layer.data
+
+    @property
+    def prompts(self) -> list[Any]:
+        return [m.prompt for m in self.controller.marks]
+
+    @property
+    def status(self) -> str:
+        return str(self.panel.view._status.text())
+
+    def voxels(self) -> dict[int, int]:
+        values, counts = np.unique(self.labels, return_counts=True)
+        return {int(v): int(n) for v, n in zip(values, counts, strict=True) if v}
+
+    def wait(self) -> None:
+        wait_until(lambda: not self.controller.busy)
+
+    def world(self, position: Any) -> Any:
+        return self.image.data_to_world(position)
+
+    def look_at(self, position: Any) -> None:
+        """Bring the slice of a voxel of the image to the canvas."""
+        for axis, value in enumerate(self.world(position)):
+            self.viewer.dims.set_point(axis, value)
+        spin(20)
+
+    def click(self, position: Any, button: int = 1) -> None:
+        self.look_at(position)
+        click(self.viewer, self.world(position), button)
+        self.wait()
+
+    def drag(self, path: Any) -> None:
+        self.look_at(path[0])
+        drag(self.viewer, [self.world(p) for p in path])
+        self.wait()
+
+    def choose(self, tool: str, *, positive: bool = True) -> None:
+        """Press the buttons of a tool and a sign."""
+        self.panel.view.tools[tool].click()
+        self.panel.view.signs[positive].click()
+
+
+@pytest.fixture
+def window(make_napari_viewer: Any) -> Iterator[Callable[..., Window]]:
+    """Give a function that opens a window on an image."""
+    opened: list[Window] = []
+
+    def open_window(image: Any, desk: Desk | None = None, **options: Any) -> Window:
+        viewer = make_napari_viewer(show=True)
+        viewer.window.resize(1300, 950)
+        opened.append(Window(viewer, image, desk or oracle_desk(), **options))
+        return opened[-1]
+
+    yield open_window
+    for one in opened:
+        thread = one.panel._parts.worker._thread
+        one.panel.close_panel()
+        if thread is not None:
+            thread.join(30)
+    opened.clear()
