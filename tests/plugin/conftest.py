@@ -7,30 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from fixtures.mouse import click, drag, spin, wait_until
-from fixtures.oracles import BOX, NO_BOX, NO_POINT, NO_SCRIBBLE, POINT, SCRIBBLE, decide, make_model
+from fixtures.windows import oracle_desk
 
-import napari_nninteractive as nni
 from napari_nninteractive.plugin.desk import Desk
-
-
-def drawn(inputs: torch.Tensor) -> torch.Tensor:
-    """The object is what was drawn as positive, but not what was drawn as negative."""
-    inside = inputs[:, [BOX, POINT, SCRIBBLE]].amax(1, keepdim=True) > 0
-    outside = inputs[:, [NO_BOX, NO_POINT, NO_SCRIBBLE]].amax(1, keepdim=True) > 0
-    return decide((inside & ~outside).float() - 0.5)
-
-
-def oracle_desk(network: Any = drawn, patch: tuple[int, int, int] = (32, 32, 32)) -> Desk:
-    """A desk whose model is a network with a known answer."""
-
-    def load(_choice: Any) -> nni.InferenceSession:
-        return nni.InferenceSession(
-            make_model(patch), precision="fp32", network=network, autozoom=False
-        )
-
-    return Desk(load)
 
 
 class Window:
@@ -113,6 +93,8 @@ def window(make_napari_viewer: Any) -> Iterator[Callable[..., Window]]:
 
     yield open_window
     for one in opened:
+        if one.panel is None:  # the test has ended it
+            continue
         thread = one.panel._parts.worker._thread
         one.panel.close_panel()
         if thread is not None:

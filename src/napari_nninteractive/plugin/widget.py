@@ -310,8 +310,8 @@ class _Parts:
             redo=controller.can_redo,
             run=image and bool(controller.marks),
         )
-        if not controller.busy:
-            view.show_busy(False)
+        if controller.busy != view.cancel.isEnabled():
+            view.show_busy(controller.busy)
         marks = controller.marks
         if marks is not None:
             view.show_marks([(m.uid, describe(m), m.prompt.positive) for m in marks])

@@ -1,0 +1,185 @@
+"""What happens while it computes, and the panel's end."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from fixtures.mouse import click, press_key, spin, wait_until
+from fixtures.windows import Gate, oracle_desk
+
+from napari_nninteractive.core.prompts import Point
+
+IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
+
+Open = Callable[..., Any]
+
+
+def start(shown: Any, gate: Gate) -> None:
+    """Click, and wait until the network is at it."""
+    shown.look_at((5, 6, 7))
+    click(shown.viewer, shown.world((5, 6, 7)))
+    wait_until(gate.reached.is_set)
+
+
+def test_a_click_made_while_it_computes_is_queued(window: Open) -> None:
+    gate = Gate()
+    shown = window(IMAGE, oracle_desk(gate))
+    start(shown, gate)
+    assert shown.panel.view.cancel.isEnabled()
+    click(shown.viewer, shown.world((5, 16, 17)))
+    assert shown.prompts == [Point((5, 6, 7)), Point((5, 16, 17))]
+    gate.open.set()
+    shown.wait()
+    assert shown.labels[5, 6, 7] == 1
+    assert shown.labels[5, 16, 17] == 1
+    assert not shown.panel.view.cancel.isEnabled()
+
+
+def test_cancel_keeps_the_prompt_for_run(window: Open) -> None:
+    gate = Gate()
+    shown = window(IMAGE, oracle_desk(gate))
+    start(shown, gate)
+    shown.panel.view.cancel.click()
+    gate.open.set()
+    shown.wait()
+    assert shown.voxels() == {}
+    assert shown.prompts == [Point((5, 6, 7))]
+    assert "kept" in shown.status
+    press_key(shown.viewer, "Q")
+    shown.wait()
+    assert shown.labels[5, 6, 7] == 1
+
+
+def test_the_image_is_removed_while_it_computes(window: Open) -> None:
+    gate = Gate()
+    shown = window(IMAGE, oracle_desk(gate))
+    start(shown, gate)
+    shown.viewer.layers.remove(shown.image)
+    gate.open.set()
+    shown.wait()
+    assert "removed" in shown.panel.view.error
+    assert shown.panel.view.image.count() == 0
+    assert not shown.panel.view.next.isEnabled()
+
+
+def test_closing_while_it_computes_frees_everything(window: Open) -> None:
+    gate = Gate()
+    shown = window(IMAGE, oracle_desk(gate))
+    start(shown, gate)
+    parts = shown.panel._parts
+    thread = parts.worker._thread
+    gone = [weakref.ref(x) for x in (parts, parts.controller, parts.binder, parts.worker)]
+    gone.append(weakref.ref(shown.panel))
+    points, labels = shown.set.points.layer, shown.labels
+    shown.viewer.window.remove_dock_widget(shown.panel)
+    shown.panel.close_panel()
+    shown.panel.deleteLater()
+    shown.panel.close_panel()
+    gate.open.set()
+    thread.join(30)
+    spin(100)
+    assert not thread.is_alive()
+    assert not labels.any()
+    assert len(points.data) == 1, "what the user drew stays"
+    points.add([[5, 1, 1]])
+    assert "G" not in {str(k) for k in points.keymap}
+    del parts
+    shown.panel = None
+    gc.collect()
+    assert [ref() for ref in gone] == [None] * 5
+
+
+def test_the_window_is_closed(make_napari_viewer: Any) -> None:
+    from napari_nninteractive.plugin.widget import Panel
+
+    viewer = make_napari_viewer()
+    viewer.add_image(IMAGE)
+    panel = Panel(viewer, oracle_desk())
+    parts = panel._parts
+    viewer.window.add_dock_widget(panel)
+    wait_until(lambda: not parts.controller.busy)
+    thread = parts.worker._thread
+    viewer.close()
+    spin(50)
+    assert parts._closed
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_opening_the_panel_again_goes_on_with_its_layers(window: Open) -> None:
+    from napari_nninteractive.plugin.widget import Panel
+
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    layers = list(shown.viewer.layers)
+    shown.panel.close_panel()
+    shown.panel = Panel(shown.viewer, oracle_desk())
+    shown.wait()
+    assert list(shown.viewer.layers) == layers
+    assert shown.controller.label == 2
+    shown.click((5, 16, 17))
+    assert shown.labels[5, 6, 7] == 1
+    assert shown.labels[5, 16, 17] == 2
+    assert [o.label for o in shown.controller.objects()] == [1, 2]
+
+
+def test_two_viewers_do_not_disturb_each_other(window: Open) -> None:
+    first = window(IMAGE)
+    second = window(IMAGE)
+    second.click((5, 6, 7))
+    assert first.prompts == []
+    assert not first.labels.any()
+    assert len(first.set.points.layer.data) == 0
+    second.panel.close_panel()
+    first.click((5, 16, 17))
+    assert first.labels[5, 16, 17] == 1
+
+
+def test_two_images_have_layers_of_their_own(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    first = shown.set
+    other = shown.viewer.add_image(IMAGE + 1, name="other", scale=(2, 1, 1))
+    view = shown.panel.view
+    assert [view.image.itemText(i) for i in range(2)] == ["image", "other"]
+    view.image_chosen.emit(other)
+    shown.wait()
+    assert shown.prompts == []
+    assert shown.set is not first
+    assert not first.points.layer.visible
+    view.image_chosen.emit(shown.image)
+    shown.wait()
+    assert shown.prompts == [Point((5, 6, 7))]
+    assert shown.set.points.layer is first.points.layer
+    assert shown.set.points.layer.visible
+
+
+@pytest.mark.filterwarnings("error")
+def test_through_the_public_proxy(make_napari_viewer_proxy: Any) -> None:
+    from napari_nninteractive.plugin.widget import Panel
+
+    viewer = make_napari_viewer_proxy()
+    image = viewer.add_image(np.stack([IMAGE] * 2), axis_labels=("t", "z", "y", "x"))
+    panel = Panel(viewer, oracle_desk())
+    controller = panel.controller
+    wait_until(lambda: not controller.busy)
+    points = panel.binder.set.points.layer
+    assert points.mode == "add"
+    points.add([[0, 5, 6, 7]])
+    wait_until(lambda: not controller.busy)
+    assert [m.prompt for m in controller.marks] == [Point((5, 6, 7))]
+    panel.view.tools["box"].click()
+    viewer.dims.set_point(0, 1)
+    wait_until(lambda: controller.source.frame.index[0] == 1)
+    panel.view.next.click()
+    viewer.layers.remove(image)
+    wait_until(lambda: not controller.busy)
+    assert "removed" in panel.view.error
+    thread = panel._parts.worker._thread
+    panel.close_panel()
+    thread.join(30)
