@@ -7,9 +7,10 @@ are those that the engine has, and the pending ones after them, so nothing that 
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
 from napari_nninteractive.engine.results import Prediction
 from napari_nninteractive.errors import Cancelled, NNInteractiveError, PromptError
+from napari_nninteractive.plugin.book import Book, ObjectRow
 from napari_nninteractive.plugin.convert import flipped
 from napari_nninteractive.plugin.desk import Desk
 from napari_nninteractive.plugin.marks import (
@@ -42,7 +44,7 @@ from napari_nninteractive.plugin.marks import (
 )
 from napari_nninteractive.plugin.result import Covered, write
 
-__all__ = ["Controller", "ObjectRow", "Target", "WorkerLike"]
+__all__ = ["Controller", "Target", "WorkerLike"]
 
 
 class WorkerLike(Protocol):
@@ -77,18 +79,6 @@ class Target(Protocol):
         """Show what was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectRow:
-    """An object, for the table."""
-
-    label: int
-    name: str
-    voxels: int
-    volume: float
-    prompts: int
-    current: bool
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
     """A command on its way, with all it needs."""
@@ -100,18 +90,6 @@ class _Job:
     command: Command | None  # None: only open the image
     overwrite: bool
     probability: bool
-
-
-@dataclass(slots=True, eq=False)
-class _Book:
-    """What is known of the objects in one result."""
-
-    voxels: Counter[int] = field(default_factory=Counter)
-    names: dict[int, str] = field(default_factory=dict)
-    prompts: dict[int, int] = field(default_factory=dict)
-    covered: dict[int, Covered] = field(default_factory=dict)
-    drawn: set[int] = field(default_factory=set)  # labels that something was drawn for
-    highest: int = 0
 
 
 class Controller:
@@ -141,7 +119,7 @@ class Controller:
         self._choice = ModelChoice()
         self._source: Source | None = None
         self._target: Target | None = None
-        self._books: dict[Target | None, _Book] = {}
+        self._books: dict[Target | None, Book] = {}
         self._committed: tuple[Mark, ...] = ()
         self._pending: list[_Job] = []
         self._uids = itertools.count(1)
@@ -159,6 +137,21 @@ class Controller:
         return self._source
 
     @property
+    def target(self) -> Target | None:
+        """Where its objects are written."""
+        return self._target
+
+    @property
+    def book(self) -> Book:
+        """What is known of its objects."""
+        return self._books.setdefault(self._target, Book())
+
+    @property
+    def desk(self) -> Desk:
+        """Where commands run; to be used on the worker's thread only."""
+        return self._desk
+
+    @property
     def choice(self) -> ModelChoice:
         """The model."""
         return self._choice
@@ -174,7 +167,7 @@ class Controller:
         """Marks of the current object, pending ones included; None where an undo must run first."""
         commands = [j.command for j in self._pending if j.command is not None]
         last = max((i for i, c in enumerate(commands) if isinstance(c, SwitchTo)), default=-1)
-        if last >= 0 and commands[last].label not in self._book().prompts:  # type: ignore[union-attr]
+        if last >= 0 and commands[last].label not in self.book.prompts:  # type: ignore[union-attr]
             return fold((), commands[last + 1 :])
         return fold(self._committed, commands)
 
@@ -207,21 +200,8 @@ class Controller:
 
     def objects(self) -> list[ObjectRow]:
         """All objects of the result, by label."""
-        book, source = self._book(), self._source
-        size = float(np.prod(source.spacing)) if source is not None else 1.0
-        used = {label for label, n in book.voxels.items() if n > 0}
-        used |= {label for label, n in book.prompts.items() if n > 0}
-        return [
-            ObjectRow(
-                label,
-                book.names.get(label, f"Object {label}"),
-                book.voxels[label],
-                book.voxels[label] * size,
-                book.prompts.get(label, 0),
-                label == self.label,
-            )
-            for label in sorted(used)
-        ]
+        spacing = self._source.spacing if self._source is not None else (1.0, 1.0, 1.0)
+        return self.book.rows(math.prod(spacing), self.label)
 
     # Image and model
 
@@ -239,13 +219,17 @@ class Controller:
         """
         fresh = target not in self._books
         self._source, self._target = source, target
-        book = self._book()
+        book = self.book
         if fresh and existing:
             book.voxels.update(existing)
             book.highest = max(existing)
         self._pending, self._committed, self._last = [], (), None
-        self._label = self._free_label()
+        self._label = book.free_label()
         book.highest = max(book.highest, self._label)
+        self._submit(None)
+
+    def refresh(self) -> None:
+        """Ask the engine again what is there."""
         self._submit(None)
 
     def close_image(self) -> None:
@@ -254,7 +238,7 @@ class Controller:
         self._jobs = 0
         if self._source is not None:
             key = self._source.key
-            self._prepare(lambda: self._desk.forget(key), lambda _: self.changed.emit())
+            self.work(lambda: self._desk.forget(key), lambda _: self.changed.emit())
         self._books.pop(self._target, None)
         self._pending, self._committed, self._last = [], (), None
         self._source = self._target = None
@@ -271,13 +255,13 @@ class Controller:
 
     def add(self, prompt: Prompt, outline: NDArray[np.float64] | None = None) -> int:
         """Add what was drawn. Returns its uid."""
-        mark = Mark(next(self._uids), prompt, outline)
+        mark = Mark(self.new_uid(), prompt, outline)
         self._submit(Add((mark,), self.auto_run))
         return mark.uid
 
     def add_all(self, prompts: Iterable[tuple[Prompt, NDArray[np.float64] | None]]) -> None:
         """Add several, with one prediction after the last."""
-        marks = tuple(Mark(next(self._uids), p, outline) for p, outline in prompts)
+        marks = tuple(Mark(self.new_uid(), p, outline) for p, outline in prompts)
         if marks:
             self._submit(Add(marks, self.auto_run))
 
@@ -309,7 +293,11 @@ class Controller:
 
     def start_from(self, read: Callable[[], NDArray[Any]]) -> None:
         """Start the current object from an existing mask (z, y, x), read on the worker's thread."""
-        self._prepare(lambda: InitialMask(read()), self.add)
+        self.work(lambda: InitialMask(read()), self.add)
+
+    def new_uid(self) -> int:
+        """A uid that no mark has."""
+        return next(self._uids)
 
     # Actions
 
@@ -330,7 +318,7 @@ class Controller:
         """Finish the current object and begin a new one; does nothing where it is still empty."""
         if self._source is None or self._is_empty():
             return
-        book = self._book()
+        book = self.book
         label = book.highest + 1
         book.highest = label
         self._submit(SwitchTo(label))
@@ -362,16 +350,16 @@ class Controller:
             self._submit(Delete(label))
 
         read = self._reader(label)
-        self._prepare(lambda: InitialMask(read()), delete)
+        self.work(lambda: InitialMask(read()), delete)
 
     def rename(self, label: int, name: str) -> None:
         """Name an object."""
-        self._book().names[label] = name
+        self.book.names[label] = name
         self.changed.emit()
 
     def painted(self, counts: Counter[int]) -> None:
         """Voxels were won and lost by hand."""
-        self._book().voxels.update(counts)
+        self.book.voxels.update(counts)
         self.changed.emit()
 
     def cancel(self) -> None:
@@ -388,16 +376,13 @@ class Controller:
 
     # Inside
 
-    def _book(self) -> _Book:
-        return self._books.setdefault(self._target, _Book())
-
     def _is_empty(self) -> bool:
-        book = self._book()
+        book = self.book
         return self.marks == () and book.voxels[self.label] <= 0
 
     def _is_foreign(self, label: int) -> bool:
         """Whether an object was not made here, so that only its mask is known."""
-        return label not in self._book().prompts and self._book().voxels[label] > 0
+        return label not in self.book.prompts and self.book.voxels[label] > 0
 
     def _reader(self, label: int) -> Callable[[], NDArray[np.bool_]]:
         """Reads the mask of an object from the result."""
@@ -405,15 +390,6 @@ class Controller:
             raise PromptError("There is no image to segment: open one, then choose it at the top.")
         labels, frame = self._target.labels(label), self._source.frame
         return lambda: np.asarray(frame.read(labels, Box.of_shape(frame.volume_shape)) == label)
-
-    def _free_label(self) -> int:
-        """Label for the first object of an image; that of the current one, if nothing was made of it."""
-        book = self._book()
-        used = book.drawn | {n for n, count in book.voxels.items() if count > 0}
-        used |= {n for n, count in book.prompts.items() if count > 0}
-        if used and book.highest in used:
-            return book.highest + 1
-        return max(book.highest, 1)
 
     def _submit(self, command: Command | None) -> None:
         if self._source is None or self._target is None:
@@ -431,7 +407,7 @@ class Controller:
             self.probability,
         )
         if isinstance(command, Add):
-            self._book().drawn.add(self.label)
+            self.book.drawn.add(self.label)
         self._pending.append(job)
         self._jobs += 1
         desk = self._desk
@@ -443,8 +419,8 @@ class Controller:
         )
         self.changed.emit()
 
-    def _prepare(self, make: Callable[[], Any], then: Callable[[Any], Any]) -> None:
-        """Make something slowly, then go on with it."""
+    def work(self, make: Callable[[], Any], then: Callable[[Any], Any]) -> None:
+        """Make something on the worker's thread, then go on with it here."""
         self._jobs += 1
 
         def done(value: Any) -> None:
@@ -481,7 +457,7 @@ class Controller:
         self.changed.emit()
 
     def _write(self, job: _Job, outcome: Outcome) -> None:
-        book = self._books.setdefault(job.target, _Book())
+        book = self._books.setdefault(job.target, Book())
         book.prompts.update(outcome.prompts)
         book.highest = max(book.highest, outcome.label)
         for change in outcome.changes:

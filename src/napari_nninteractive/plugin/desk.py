@@ -32,6 +32,7 @@ from napari_nninteractive.plugin.marks import (
     SwitchTo,
     Undo,
 )
+from napari_nninteractive.plugin.saved import SavedObject
 
 if TYPE_CHECKING:
     from napari_nninteractive.engine.session import InferenceSession
@@ -181,6 +182,62 @@ class Desk:
                 return self._travel(back=isinstance(command, Undo))
             case _:
                 return self._rearrange(command)
+
+    def images(self) -> tuple[Any, ...]:
+        """Images that something was done in."""
+        return tuple(key for key, line in self._timelines.items() if line.past or line.future)
+
+    def save(self, key: object) -> tuple[int, dict[int, SavedObject]]:
+        """Current label and all objects of an image."""
+        timeline = self._timelines.get(key)
+        if timeline is None:
+            return 1, {}
+        session = self._ready()
+        empty = State.empty(session.volume.shape)
+        return timeline.now.label, {
+            label: self._saved(empty.moved_to(steps))
+            for label, steps in timeline.now.objects.items()
+            if steps
+        }
+
+    def take_over(self, key: object, label: int, objects: Mapping[int, SavedObject]) -> None:
+        """Take over saved objects as one action; the image that is open must have the shape of theirs."""
+        self._ready()
+        timeline = self._timelines.setdefault(key, _Timeline(Moment(label)))
+        steps = {n: self._steps(saved) for n, saved in objects.items()}
+        timeline.become(Moment(label, MappingProxyType({**timeline.now.objects, **steps})))
+        if key == self._opened:
+            self._restore(timeline.now)
+
+    def _saved(self, state: State) -> SavedObject:
+        placed = [(s.prompt, s.predicted) for s in state.steps]
+        start = len([p for p, _ in placed if p is not None]) - len(state.prompts)
+        marks: list[tuple[Mark, bool]] = []
+        for prompt, ran in placed:
+            if prompt is not None:
+                marks.append((self._mark(prompt), ran))
+            elif ran and marks:
+                marks[-1] = (marks[-1][0], True)
+        box = state.mask.bounds()
+        mask = None if box is None else MaskEdit(state.mask.read(box) != 0, box.start)
+        return SavedObject(tuple(marks[start:]), mask)
+
+    def _steps(self, saved: SavedObject) -> Steps:
+        """Steps that lead to the saved mask without the network."""
+        empty = self._empty()
+        after = empty.mask
+        if saved.mask is not None:
+            draft = after.draft()
+            draft.write(saved.mask.bounds, saved.mask.mask)
+            after = draft.finish()
+        delta = empty.mask.difference(after)
+        for mark, _ in saved.marks:
+            self._marks[id(mark.prompt)] = mark
+        steps = [Step(mark.prompt, ran) for mark, ran in saved.marks]
+        if not steps and saved.mask is None:
+            return ()
+        last = steps.pop() if steps else Step(None, True)
+        return (*steps, Step(last.prompt, last.predicted, delta, delta))
 
     def outcome(self, **what: Any) -> Outcome:
         """What is now."""

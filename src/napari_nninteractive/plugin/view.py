@@ -29,7 +29,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_nninteractive.plugin.controller import ObjectRow
+from napari_nninteractive.plugin.book import ObjectRow
 from napari_nninteractive.plugin.looks import COLOURS
 
 __all__ = ["KEYS", "View"]

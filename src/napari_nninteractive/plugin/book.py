@@ -1,0 +1,92 @@
+"""What is known of the objects in one result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from napari_nninteractive.plugin.result import Covered
+
+__all__ = ["Book", "ObjectRow"]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRow:
+    """An object, for the table.
+
+    Attributes
+    ----------
+    label : int
+        Its label in the result.
+    name : str
+        As the user named it.
+    voxels : int
+        Its size.
+    volume : float
+        Its size in the image's unit, cubed.
+    prompts : int
+        How many it was made from.
+    current : bool
+        Whether it is being worked on.
+    """
+
+    label: int
+    name: str
+    voxels: int
+    volume: float
+    prompts: int
+    current: bool
+
+
+@dataclass(slots=True, eq=False)
+class Book:
+    """Sizes, names and numbers of prompts by label.
+
+    Attributes
+    ----------
+    voxels : Counter
+        Voxels of each label.
+    names : dict
+        Given by the user.
+    prompts : dict
+        Number of prompts of each object that was made here.
+    covered : dict
+        What lies under each object.
+    drawn : set of int
+        Labels that something was drawn for.
+    highest : int
+        Largest label that was given out.
+    """
+
+    voxels: Counter[int] = field(default_factory=Counter)
+    names: dict[int, str] = field(default_factory=dict)
+    prompts: dict[int, int] = field(default_factory=dict)
+    covered: dict[int, Covered] = field(default_factory=dict)
+    drawn: set[int] = field(default_factory=set)
+    highest: int = 0
+
+    def used(self) -> set[int]:
+        """Labels of which there is something."""
+        return {n for n, count in self.voxels.items() if count > 0} | {
+            n for n, count in self.prompts.items() if count > 0
+        }
+
+    def free_label(self) -> int:
+        """Label for a first object; the highest, if nothing was made of it."""
+        if self.highest in self.used() | self.drawn:
+            return self.highest + 1
+        return max(self.highest, 1)
+
+    def rows(self, voxel: float, current: int) -> list[ObjectRow]:
+        """All objects by label, for voxels of a volume."""
+        return [
+            ObjectRow(
+                label,
+                self.names.get(label, f"Object {label}"),
+                self.voxels[label],
+                self.voxels[label] * voxel,
+                self.prompts.get(label, 0),
+                label == current,
+            )
+            for label in sorted(self.used())
+        ]

@@ -1,0 +1,222 @@
+"""Keeps the user's work: sessions in files, a recovery file, the table of objects. Qt-free."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from napari_nninteractive.errors import SessionError
+from napari_nninteractive.plugin import saved
+from napari_nninteractive.plugin.book import ObjectRow
+from napari_nninteractive.plugin.controller import Controller
+from napari_nninteractive.plugin.marks import Mark, Source
+from napari_nninteractive.plugin.result import difference
+from napari_nninteractive.plugin.saved import SavedFrame, SavedObject, SavedSession
+
+__all__ = ["Keeper", "recovery_folder", "table", "write_table"]
+
+
+def recovery_folder() -> Path:
+    """Where recovery files are."""
+    return platformdirs.user_state_path("napari-nninteractive", appauthor=False)
+
+
+class Keeper:
+    """Saves what a controller holds, and brings it back.
+
+    Parameters
+    ----------
+    controller : Controller
+        Whose work.
+    folder : Path, optional
+        Of the recovery files.
+    """
+
+    def __init__(self, controller: Controller, folder: Path | None = None) -> None:
+        self._controller = controller
+        self._folder = folder or recovery_folder()
+        self._recovery = self._folder / f"{uuid4().hex}.json"
+        # Held as long as the program runs: how others know that the file is not theirs to recover.
+        self._lock = FileLock(_lock_of(self._recovery))
+
+    def save(
+        self, path: str | Path, image: str, then: Callable[[Path], object] = lambda _: None
+    ) -> None:
+        """Write the session, on the worker's thread.
+
+        Parameters
+        ----------
+        path : path
+            File to write.
+        image : str
+            Name of the image.
+        then : callable
+            Told when it is written.
+        """
+        controller = self._controller
+        source, target = controller.source, controller.target
+        if source is None or target is None:
+            raise SessionError("There is no image, so nothing to save: choose one at the top.")
+        book, choice, desk = controller.book, controller.choice, controller.desk
+        labels, names = target.labels(1), dict(book.names)
+
+        def work() -> Path:
+            frames = []
+            for key in desk.images():
+                frame = key[1] if isinstance(key, tuple) and key[0] == _uid(source) else None
+                if frame is not None:
+                    label, objects = desk.save(key)
+                    result = saved.pieces(labels, frame)
+                    frames.append(SavedFrame(frame.index, frame.channel, label, objects, result))
+            shape = source.frame.shape
+            saved.write(SavedSession(image, shape, choice, names, tuple(frames)), path)
+            return Path(path)
+
+        controller.work(work, then)
+
+    def open(self, path: str | Path, then: Callable[[], object] = lambda: None) -> None:
+        """Go on with a saved session, on the image that is open; it can be undone.
+
+        Parameters
+        ----------
+        path : path
+            File that `save` wrote.
+        then : callable
+            Told when all is there.
+        """
+        source = self._controller.source
+        if source is None:
+            raise SessionError("Open the image of the session first, then the session.")
+
+        def done(session: SavedSession) -> None:
+            if session.shape != source.frame.shape:
+                self._controller.failed.emit(
+                    SessionError(
+                        f"{Path(path).name} is of the image {session.image} with shape {session.shape}, but the image "
+                        f"here has {source.frame.shape}: open that image first."
+                    )
+                )
+            elif self._controller.source is source:
+                self._adopt(session, source, then)
+
+        self._controller.work(lambda: saved.read(path), done)
+
+    def autosave(self, image: str) -> None:
+        """Write the recovery file, if there is something worth it."""
+        if self._controller.source is not None and self._controller.book.used():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if not self._lock.is_locked:
+                self._lock.acquire(timeout=0)
+            self.save(self._recovery, image)
+
+    def recoverable(self) -> list[Path]:
+        """Recovery files of programs that did not end properly, the newest first."""
+        files = [p for p in self._folder.glob("*.json") if not p.name.startswith(".")]
+        lost = [p for p in files if _is_free(_lock_of(p))]
+        return sorted(lost, key=lambda p: p.stat().st_mtime, reverse=True)
+
+    def close(self) -> None:
+        """All ended well: there is nothing to recover."""
+        self._recovery.unlink(missing_ok=True)
+        if self._lock.is_locked:
+            self._lock.release()
+            _lock_of(self._recovery).unlink(missing_ok=True)
+
+    def discard(self, path: Path) -> None:
+        """Delete a recovery file that is not wanted."""
+        path.unlink(missing_ok=True)
+        _lock_of(path).unlink(missing_ok=True)
+
+    def _adopt(self, session: SavedSession, source: Source, then: Callable[[], object]) -> None:
+        controller, target = self._controller, self._controller.target
+        if target is None:
+            return
+        desk, uid = controller.desk, _uid(source)
+        frames = [
+            (replace(source.frame, index=f.index, channel=f.channel), self._renewed(f))
+            for f in session.frames
+        ]
+
+        def work() -> None:
+            for frame, one in frames:
+                desk.take_over((uid, frame), one.label, one.objects)
+
+        def done(_: None) -> None:
+            book = controller.book
+            book.names.update(session.names)
+            for frame, one in frames:
+                for label, piece in one.result.items():
+                    labels, box = target.labels(label), piece.bounds.clip(frame.volume_shape)
+                    old = frame.read(labels, box).copy()
+                    inside = piece.mask[box.relative_to(piece.bounds).slices]
+                    new = old.copy()
+                    new[inside] = label
+                    book.voxels.update(difference(old, new))
+                    frame.write(labels, box, new)
+                book.highest = max([book.highest, one.label, *one.objects, *one.result])
+            target.redraw()
+            controller.refresh()
+            then()
+
+        controller.work(work, done)
+
+    def _renewed(self, frame: SavedFrame) -> SavedFrame:
+        """Same objects, their marks with uids that nobody has."""
+        new_uid = self._controller.new_uid
+        objects = {
+            label: SavedObject(
+                tuple((Mark(new_uid(), m.prompt, m.outline), ran) for m, ran in one.marks),
+                one.mask,
+            )
+            for label, one in frame.objects.items()
+        }
+        return replace(frame, objects=objects)
+
+
+def table(rows: list[ObjectRow], unit: str) -> str:
+    """Objects as CSV with a header; volumes in a unit."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "name", "voxels", f"volume ({unit})", "prompts"])
+    writer.writerows([r.label, r.name, r.voxels, f"{r.volume:.6g}", r.prompts] for r in rows)
+    return text.getvalue()
+
+
+def write_table(path: str | Path, rows: list[ObjectRow], unit: str) -> None:
+    """Write the table of objects.
+
+    Raises
+    ------
+    SessionError
+        If the file cannot be written.
+    """
+    try:
+        Path(path).write_text(table(rows, unit), encoding="utf-8")
+    except OSError as error:
+        raise SessionError(
+            f"{path} cannot be written ({error.strerror}): choose another folder."
+        ) from error
+
+
+def _uid(source: Source) -> object:
+    return source.key[0] if isinstance(source.key, tuple) else source.key
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_suffix(".lock")
+
+
+def _is_free(lock: Path) -> bool:
+    """Whether nobody holds a lock."""
+    try:
+        with FileLock(lock, timeout=0):
+            return True
+    except Timeout:
+        return False
