@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -191,6 +191,11 @@ class View(QWidget):
         self._error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._error.hide()
         column.addWidget(self._error)
+        self.action = _button("", "")
+        self.action.hide()
+        self._act: Callable[[], object] | None = None
+        self.action.clicked.connect(self._acted)
+        column.addWidget(self.action)
         self.auto_run.toggled.connect(self.auto_run_chosen)
         self.run.clicked.connect(lambda: self.run_wanted.emit())
         self.cancel.clicked.connect(lambda: self.cancel_wanted.emit())
@@ -312,10 +317,15 @@ class View(QWidget):
         """What is wrong, or ""."""
         return "" if self._error.isHidden() else self._error.text()
 
-    def show_error(self, text: str) -> None:
-        """Say what is wrong and what to do; "" when nothing is."""
+    def show_error(
+        self, text: str, action: str = "", act: Callable[[], object] | None = None
+    ) -> None:
+        """Say what is wrong and what to do; "" when nothing is. A button may do it."""
         self._error.setText(text)
         self._error.setVisible(bool(text))
+        self.action.setText(action)
+        self.action.setVisible(bool(action))
+        self._act = act
 
     def show_tool(self, tool: str, *, positive: bool) -> None:
         """Tool and sign that are armed."""
@@ -381,6 +391,12 @@ class View(QWidget):
         rows = {i.row() for i in self.objects.selectedIndexes()}
         item = self.objects.item(min(rows), 0) if rows else None
         return None if item is None else int(_data(item))
+
+    def _acted(self) -> None:
+        act = self._act
+        self.show_error("")
+        if act is not None:
+            act()
 
     def _with_object(self, then: Any) -> None:
         label = self.chosen_object()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import napari
@@ -13,14 +12,17 @@ from qtpy.compat import isalive
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt.utils import qdebounced
 
-from napari_nninteractive.engine import registry
 from napari_nninteractive.errors import Cancelled
 from napari_nninteractive.plugin import texts
 from napari_nninteractive.plugin.binder import Binder
 from napari_nninteractive.plugin.controller import Controller
 from napari_nninteractive.plugin.desk import Desk
-from napari_nninteractive.plugin.looks import KEY
+from napari_nninteractive.plugin.files_part import FilesPart
+from napari_nninteractive.plugin.looks import COLOURS, KEY
 from napari_nninteractive.plugin.marks import ModelChoice, describe
+from napari_nninteractive.plugin.models_part import ModelsPart
+from napari_nninteractive.plugin.probability import ProbabilityLayer
+from napari_nninteractive.plugin.settings import Settings, read_settings
 from napari_nninteractive.plugin.view import KEYS, View
 from napari_nninteractive.plugin.worker import Worker
 
@@ -72,30 +74,36 @@ class _Parts:
         self.controller = Controller(self.worker, desk)
         self.binder = Binder(viewer, self.controller, self._keys)
         self._closed = False
-        self._choice = ModelChoice()
+        settings = read_settings()
+        self._apply(settings)
+        self.models = ModelsPart(view, self.controller, ModelChoice(precision=settings.precision))
+        self.files = FilesPart(view, self.controller, self.binder)
+        self._probability = ProbabilityLayer(viewer)
+        self._autosave = qdebounced(self.files.autosave, timeout=3000)
         self._follow = qdebounced(self.binder.follow, timeout=150)
         self._wishes: list[tuple[Any, Callable[..., Any]]] = []
         self._connections: list[tuple[Any, Callable[..., Any]]] = []
         self._connect_view()
         self._connect_rest()
-        view.show_choices(
-            view.device, [("Automatic", "auto"), ("CPU", "cpu"), ("GPU (CUDA)", "cuda")], "auto"
-        )
-        self._show_models()
         self._layers_changed()
-        self._start()
+        if self.binder.image is None:
+            self._show_image()
+        self.files.offer_recovery()
 
     def close(self, *_: Any) -> None:
         if self._closed:
             return
         self._closed = True
         self._follow.cancel()
+        self._autosave.cancel()
         alive = isalive(self._view)  # type: ignore[no-untyped-call]
         wishes = self._wishes if alive else []  # Qt ends those of a view that it destroyed
         for signal, slot in (*wishes, *reversed(self._connections)):
             signal.disconnect(slot)
         self._wishes.clear()
         self._connections.clear()
+        self.models.close()
+        self.files.close()
         self.binder.close()
         self.controller.close()
         self._viewer = None
@@ -112,17 +120,21 @@ class _Parts:
         pairs: list[tuple[Any, Callable[..., Any]]] = [
             (view.image_chosen, self._choose_image),
             (view.channel_chosen, self._choose_channel),
-            (view.model_chosen, self._choose_model),
-            (view.device_chosen, self._choose_device),
+            (view.model_chosen, self.models.choose),
+            (view.device_chosen, self.models.choose_device),
             (view.tool_chosen, self._choose_tool),
             (view.sign_chosen, self._choose_sign),
             (view.flip_wanted, self._flip),
             (view.undo_wanted, controller.undo),
             (view.redo_wanted, controller.redo),
             (view.run_wanted, controller.run),
-            (view.cancel_wanted, controller.cancel),
+            (view.cancel_wanted, self._cancel),
             (view.auto_run_chosen, self._set_auto_run),
             (view.overwrite_chosen, self._set_overwrite),
+            (view.probability_chosen, self._set_probability),
+            (view.table_wanted, self.files.ask_table),
+            (view.save_wanted, self.files.ask_save),
+            (view.open_wanted, self.files.ask_open),
             (view.mark_chosen, self._go_to),
             (view.mark_deleted, controller.remove_and_show),
             (view.next_wanted, controller.next_object),
@@ -192,14 +204,6 @@ class _Parts:
     def _choose_channel(self, channel: int | None) -> None:
         self._choose_image(self.binder.image, channel)
 
-    def _choose_model(self, name: Any) -> None:
-        self._choice = ModelChoice(str(name), self._choice.device)
-        self.controller.choose_model(self._choice)
-
-    def _choose_device(self, device: str) -> None:
-        self._choice = ModelChoice(self._choice.name, device)
-        self.controller.choose_model(self._choice)
-
     def _choose_tool(self, tool: str) -> None:
         if self.binder.image is not None:
             self.binder.arm(tool)
@@ -238,6 +242,20 @@ class _Parts:
     def _set_auto_run(self, on: bool) -> None:
         self.controller.auto_run = on
 
+    def _set_probability(self, on: bool) -> None:
+        self.controller.probability = on
+
+    def _cancel(self) -> None:
+        self.models.cancel()
+        self.controller.cancel()
+
+    def _apply(self, settings: Settings) -> None:
+        """Begin as the user set it in napari's preferences."""
+        settings.use_cache()
+        COLOURS.update({True: settings.positive_colour, False: settings.negative_colour})
+        self._view.auto_run.setChecked(settings.auto_run)
+        self.controller.auto_run = settings.auto_run
+
     def _set_overwrite(self, on: bool) -> None:
         self.controller.overwrite = on
 
@@ -272,18 +290,6 @@ class _Parts:
         if self.binder.image is None and self.binder.images() and not view.error:
             self._start()
 
-    def _show_models(self) -> None:
-        choices: list[tuple[str, Any]] = []
-        for model in registry.registered():
-            name = "Built-in" if model.id == registry.BUILTIN else model.id
-            if not registry.is_downloaded(model.id):
-                name += f" ({model.size} to download)"
-            choices.append((name, model.id))
-        folder = Path(self._choice.name)
-        if self._choice.name not in [c for _, c in choices]:
-            choices.append((folder.name, self._choice.name))
-        self._view.show_choices(self._view.model, choices, self._choice.name)
-
     def _show_image(self) -> None:
         view, image, source = self._view, self.binder.image, self.controller.source
         view.show_choices(view.image, [(i.name, i) for i in self.binder.images()], image)
@@ -310,7 +316,8 @@ class _Parts:
             redo=controller.can_redo,
             run=image and bool(controller.marks),
         )
-        if controller.busy != view.cancel.isEnabled():
+        self._autosave()
+        if not self.models.downloading and controller.busy != view.cancel.isEnabled():
             view.show_busy(controller.busy)
         marks = controller.marks
         if marks is not None:
@@ -320,12 +327,16 @@ class _Parts:
         self._show()
 
     def _show_progress(self, progress: Any) -> None:
+        if self.models.downloading:
+            return
         if progress is None:
             self._view.show_busy(self.controller.busy)
         else:
             self._view.show_busy(True, progress.done, progress.total)
 
-    def _show_prediction(self, _source: Any, prediction: Any) -> None:
+    def _show_prediction(self, source: Any, prediction: Any) -> None:
+        if self.binder.image is not None and prediction.probability is not None:
+            self._probability.show(self.binder.image, source.frame, prediction)
         self._view.show_error("")
         self._view.show_status(texts.prediction(prediction, self.controller.device))
 

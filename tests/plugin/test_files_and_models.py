@@ -1,0 +1,167 @@
+"""The panel's files, models, settings and extra layers, in a window."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fixtures.hub import cache_root, hub, only_this_machine, published  # noqa: F401
+from fixtures.hub_server import MODEL, Hub
+from fixtures.mouse import spin, wait_until
+from fixtures.windows import oracle_desk
+
+from napari_nninteractive.core.prompts import Point
+from napari_nninteractive.engine import registry
+
+IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
+
+Open = Callable[..., Any]
+
+
+def test_a_session_and_a_table_are_saved_and_opened(window: Open, tmp_path: Path) -> None:
+    shown = window(IMAGE, scale=(2, 0.5, 0.5), units=("um",) * 3)
+    shown.click((5, 6, 7))
+    shown.panel.view.object_renamed.emit(1, "cell")
+    files = shown.panel._parts.files
+    files.save(str(tmp_path / "work.nni.json"))
+    files.save_table(str(tmp_path / "table.csv"))
+    shown.wait()
+    voxels = shown.voxels()[1]
+    with (tmp_path / "table.csv").open(encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert row["name"] == "cell"
+    assert float(row["volume (µm³)"]) == pytest.approx(voxels * 0.5)
+    labels = shown.labels.copy()
+    shown.panel.view.reset.click()
+    shown.wait()
+    assert shown.voxels() == {}
+    files.open(str(tmp_path / "work.nni.json"))
+    wait_until(lambda: not shown.controller.busy and "open" in shown.status)
+    np.testing.assert_array_equal(shown.labels, labels)
+    assert shown.prompts == [Point((5, 6, 7))]
+    assert len(shown.set.points.layer.data) == 1
+    files.open(str(tmp_path / "nothing.json"))
+    shown.wait()
+    assert "cannot be read" in shown.panel.view.error
+
+
+def test_what_a_crash_left_is_offered(window: Open, state_folder: Path) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    labels = shown.labels.copy()
+    shown.panel._parts.files.autosave()
+    shown.wait()
+    (own,) = state_folder.glob("*.json")
+    own.with_name("lost.json").write_bytes(own.read_bytes())
+    shown.panel.close_panel()
+    assert [p.name for p in state_folder.glob("*.json")] == ["lost.json"]
+    shown = window(IMAGE)
+    view = shown.panel.view
+    assert view.action.text() == "Recover"
+    view.action.click()
+    wait_until(lambda: shown.status == "Recovered.")
+    shown.wait()
+    np.testing.assert_array_equal(shown.labels, labels)
+    assert list(state_folder.glob("*.json")) == []
+
+
+def test_the_probability_is_shown_when_wanted(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    assert "image: probability" not in shown.viewer.layers
+    shown.panel.view.probability.click()
+    shown.click((5, 16, 17))
+    layer = shown.viewer.layers["image: probability"]
+    assert layer.data[5, 16, 17] == pytest.approx(1 / (1 + np.exp(-1.0)), abs=1e-3)
+    assert shown.viewer.layers.selection.active is shown.set.points.layer
+    assert shown.panel.view.image.count() == 1, "it is no image to segment"
+
+
+def test_a_model_is_downloaded_after_its_licence_was_accepted(
+    window: Open,
+    hub: Hub,  # noqa: F811
+) -> None:
+    shown = window(IMAGE, oracle_desk())
+    view = shown.panel.view
+    assert "400 MB" in view.model.itemText(view.model.findData(MODEL))
+    view.model_chosen.emit(MODEL)
+    assert "CC BY-NC-SA 4.0" in view.error
+    assert "400 MB" in view.error
+    assert hub.requests == []
+    assert view.model.currentData() == "builtin"
+    view.action.click()
+    wait_until(lambda: not shown.panel._parts.models.downloading)
+    shown.wait()
+    assert view.error == ""
+    assert registry.is_downloaded(MODEL)
+    assert view.model.currentData() == MODEL
+    assert shown.controller.choice.name == MODEL
+
+
+def test_a_failed_download_is_said(window: Open, hub: Hub) -> None:  # noqa: F811
+    hub.listing = b"no"
+    shown = window(IMAGE, oracle_desk())
+    view = shown.panel.view
+    view.model_chosen.emit(MODEL)
+    view.action.click()
+    wait_until(lambda: not shown.panel._parts.models.downloading)
+    assert view.error != ""
+    assert view.model.currentData() == "builtin"
+    shown.click((5, 6, 7))
+    assert shown.labels[5, 6, 7] == 1
+
+
+def test_a_model_in_a_folder_and_another_device(window: Open, tmp_path: Path) -> None:
+    shown = window(IMAGE)
+    models = shown.panel._parts.models
+    models.choose_folder(str(tmp_path / "mine"))
+    shown.wait()
+    view = shown.panel.view
+    assert view.model.currentText() == "mine"
+    view.device_chosen.emit("cpu")
+    shown.wait()
+    assert (shown.controller.choice.name, shown.controller.choice.device) == (
+        str(tmp_path / "mine"),
+        "cpu",
+    )
+
+
+def test_settings_of_the_preferences_are_used(window: Open, monkeypatch: Any) -> None:
+    from napari_nninteractive.plugin import widget
+    from napari_nninteractive.plugin.looks import COLOURS
+    from napari_nninteractive.plugin.settings import Settings
+
+    monkeypatch.setattr(widget, "read_settings", lambda: Settings(False, "fp32", "", "lime"))
+    before = dict(COLOURS)
+    try:
+        shown = window(IMAGE)
+        assert not shown.panel.view.auto_run.isChecked()
+        assert shown.controller.choice.precision == "fp32"
+        shown.click((5, 6, 7))
+        np.testing.assert_allclose(shown.set.points.layer.face_color[0], (0, 1, 0, 1))
+        assert shown.voxels() == {}
+        shown.panel.view.run.click()
+        shown.wait()
+        assert shown.labels[5, 6, 7] == 1
+    finally:
+        COLOURS.update(before)
+
+
+def test_without_an_image_it_says_what_to_do(make_napari_viewer: Any) -> None:
+    from napari_nninteractive.plugin.widget import Panel
+
+    viewer = make_napari_viewer()
+    panel = Panel(viewer, oracle_desk())
+    assert "Open an image" in panel.view._fact.text()
+    assert not panel.view.tools["point"].isEnabled()
+    viewer.add_image(IMAGE)
+    spin(20)
+    wait_until(lambda: not panel.controller.busy)
+    assert panel.view.tools["point"].isEnabled()
+    assert panel.binder.set.points.layer.mode == "add"
+    panel.close_panel()
+    panel._parts.worker._thread.join(30)
