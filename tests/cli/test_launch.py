@@ -74,7 +74,7 @@ def test_images_at_their_size_and_the_widget(
     paths = [write_mask(tmp_path / name, data, stack) for name in ("a.tif", "b.nrrd")]
     assert main(["launch", *map(str, paths)]) == 0
     assert [options["name"] for _, options in viewer.images] == ["a.tif", "b.nrrd"]
-    assert [options["units"][0] for _, options in viewer.images] == ["micrometer", "millimeter"]
+    assert [options["units"][0] for _, options in viewer.images] == ["micrometer", "micrometer"]
     for pixels, options in viewer.images:
         np.testing.assert_array_equal(pixels, data)
         np.testing.assert_allclose(options["scale"], (2.0, 0.5, 0.25), rtol=1e-6)

@@ -18,7 +18,13 @@ Open napari with the widget beside the canvas, and with the images that are name
 
 Images: NIfTI, NRRD, MetaImage, TIFF (ImageJ, OME), OME-Zarr."""
 
-_UNITS = {"mm": "millimeter", "µm": "micrometer", "nm": "nanometer"}
+_UNITS = {
+    "m": "meter",
+    "cm": "centimeter",
+    "mm": "millimeter",
+    "µm": "micrometer",
+    "nm": "nanometer",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,11 +1,11 @@
 """Images from files and masks into files; geometry is read, kept and written.
 
-SimpleITK, tifffile and zarr are imported when a file of theirs is opened.
+SimpleITK, nibabel, tifffile and zarr are imported when a file of theirs is opened.
 """
 
 from napari_nninteractive.io.image import Geometry, ImageFile
 from napari_nninteractive.io.read import IMAGE_ENDINGS, read_image
-from napari_nninteractive.io.write import MASK_ENDINGS, check_output, write_mask
+from napari_nninteractive.io.write import MASK_ENDINGS, check_output, write_image, write_mask
 
 __all__ = [
     "IMAGE_ENDINGS",
@@ -14,5 +14,6 @@ __all__ = [
     "ImageFile",
     "check_output",
     "read_image",
+    "write_image",
     "write_mask",
 ]

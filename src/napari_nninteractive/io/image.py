@@ -62,11 +62,14 @@ class ImageFile:
         Where its voxels lie; as many axes as `data`.
     unit : str
         Of the spacing: "mm", "µm", "nm", or "" where the file does not say.
+    header : nibabel header, optional
+        Of a NIfTI file: a mask in that format has exactly its frame and units.
     """
 
     data: ArrayLike3D
     geometry: Geometry
     unit: str = ""
+    header: Any = None
 
     @property
     def spacing(self) -> tuple[float, float, float]:

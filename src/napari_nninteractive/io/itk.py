@@ -1,7 +1,8 @@
-"""NIfTI, NRRD and MetaImage through SimpleITK."""
+"""NRRD and MetaImage through SimpleITK."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.io.axes import select
+from napari_nninteractive.io.complete import check_metaimage
 from napari_nninteractive.io.image import Geometry, ImageFile
-from napari_nninteractive.io.nifti import check_complete
+from napari_nninteractive.io.units import factor, unit_named
 
 __all__ = ["read_itk", "write_itk"]
+
+_NRRD = (".nrrd", ".nhdr")
+_HEADER_BYTES = 1 << 20
 
 
 def read_itk(path: Path, channel: int | None, timepoint: int | None) -> ImageFile:
@@ -21,13 +26,13 @@ def read_itk(path: Path, channel: int | None, timepoint: int | None) -> ImageFil
 
     A fourth axis is taken for time, several values per voxel for channels.
     """
+    if path.name.lower().endswith((".mha", ".mhd")):
+        check_metaimage(path)
     try:
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
         _choose_time(reader, timepoint, path.name)
-        if path.name.lower().endswith((".nii", ".nii.gz")):
-            check_complete(path)
         image = reader.Execute()
     except RuntimeError as error:
         raise ImageError(f"{path.name} cannot be read: {_reason(error, path)}") from error
@@ -38,7 +43,7 @@ def read_itk(path: Path, channel: int | None, timepoint: int | None) -> ImageFil
     if components:
         data = data.copy()
     geometry = Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
-    return ImageFile(data, geometry, _unit(image))
+    return ImageFile(data, geometry, _unit(path))
 
 
 def _choose_time(reader: Any, timepoint: int | None, name: str) -> None:
@@ -58,29 +63,30 @@ def _choose_time(reader: Any, timepoint: int | None, name: str) -> None:
 def _reason(error: RuntimeError, path: Path) -> str:
     """What ITK says, in one line, with advice where the cause is known."""
     text = str(error)
-    if "orthonormal" in text:
-        return (
-            "its axes are not at right angles to each other (the sform of the NIfTI header); save it again with "
-            "a tool that resamples it to such axes."
-        )
     if "Unable to determine ImageIO" in text:
         return f"it is damaged, or not what its ending {''.join(path.suffixes[-2:])} says."
-    last = [line.strip() for line in text.splitlines() if line.strip()][-1]
-    return f"{last.split('ERROR: ')[-1]} It may be damaged or cut short."
+    return f"{_cause(text)} It may be damaged or cut short."
 
 
-def _unit(image: Any) -> str:
-    """Unit of the spacing: ITK turns that of NIfTI into millimetres, NRRD may name its own, the rest is by custom."""
-    key = "NRRD_space units"
-    if image.HasMetaDataKey(key):
-        words = image.GetMetaData(key).replace('"', " ").split()
-        return (
-            {"microns": "µm", "micron": "µm", "um": "µm"}.get(words[0], words[0]) if words else "mm"
-        )
+def _cause(text: str) -> str:
+    """Line of ITK's message that names the cause, without addresses in memory and without what the system said last."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    named = [line for line in lines if "ERROR: " in line] or lines
+    return re.sub(r"\w+\(0x[0-9a-f]+\): ", "", named[-1].split("ERROR: ")[-1]).rstrip(".") + "."
+
+
+def _unit(path: Path) -> str:
+    """Unit of the spacing: NRRD may name it, which ITK does not read; else it is millimetres, by custom."""
+    if path.name.lower().endswith(_NRRD):
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES).split(b"\n\n")[0].decode("utf-8", "replace")
+        found = re.search(r'^space units:\s*"([^"]*)"', header, re.MULTILINE)
+        if found:
+            return unit_named(found[1]) or found[1]
     return "mm"
 
 
-def write_itk(path: Path, data: NDArray[Any], geometry: Geometry) -> None:
+def write_itk(path: Path, data: NDArray[Any], geometry: Geometry, unit: str = "") -> None:
     """Write an image or a mask.
 
     Parameters
@@ -91,18 +97,30 @@ def write_itk(path: Path, data: NDArray[Any], geometry: Geometry) -> None:
         (z, y, x) or (y, x), as many axes as `geometry`.
     geometry : Geometry
         Where its voxels lie.
+    unit : str
+        Of the geometry. NRRD names it; MetaImage is in millimetres, and what has a known unit is converted.
 
     Raises
     ------
     ImageError
         If it cannot be written.
     """
+    named = path.name.lower().endswith(_NRRD)
+    by = (None if named else factor(unit, "mm")) or 1.0
     image = sitk.GetImageFromArray(data)
-    image.SetSpacing(geometry.spacing)
-    image.SetOrigin(geometry.origin)
+    image.SetSpacing([v * by for v in geometry.spacing])
+    image.SetOrigin([v * by for v in geometry.origin])
     image.SetDirection(geometry.direction)
     try:
-        sitk.WriteImage(image, str(path), useCompression=not path.name.endswith(".nii"))
+        sitk.WriteImage(image, str(path), useCompression=True)
     except RuntimeError as error:
-        last = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
-        raise ImageError(f"{path.name} cannot be written: {last}") from error
+        raise ImageError(f"{path.name} cannot be written: {_cause(str(error))}") from error
+    if named and unit:
+        _name_unit(path, unit, geometry.ndim)
+
+
+def _name_unit(path: Path, unit: str, ndim: int) -> None:
+    """Add the unit to the header of a NRRD file, which ITK leaves out."""
+    header, voxels = path.read_bytes().split(b"\n\n", 1)
+    words = " ".join([f'"{"um" if unit == "µm" else unit}"'] * ndim)
+    path.write_bytes(header + f"\nspace units: {words}\n\n".encode() + voxels)

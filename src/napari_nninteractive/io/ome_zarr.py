@@ -13,16 +13,9 @@ from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.io.axes import Selection, select
 from napari_nninteractive.io.image import Geometry, ImageFile
+from napari_nninteractive.io.units import unit_named
 
 __all__ = ["read_zarr"]
-
-_UNITS = {
-    "micrometer": "µm",
-    "nanometer": "nm",
-    "millimeter": "mm",
-    "centimeter": "cm",
-    "meter": "m",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,9 +60,7 @@ def read_zarr(path: Path, channel: int | None, timepoint: int | None) -> ImageFi
     try:
         import zarr
     except ImportError as error:
-        raise ImageError(
-            'OME-Zarr needs an extra package: pip install "napari-nninteractive[zarr]".'
-        ) from error
+        raise ImageError("OME-Zarr needs one more package: pip install zarr") from error
     try:
         node = zarr.open(path, mode="r")
         array, axes, scale, start, unit = _finest(node, path.name)
@@ -118,4 +109,4 @@ def _finest(node: Any, name: str) -> tuple[Any, str, list[float], list[float], s
             start = [a + float(b) for a, b in zip(start, step["translation"], strict=True)]
     scale = [s if math.isfinite(s) and s > 0 else 1.0 for s in scale]
     unit = str(records[-1].get("unit", "")) if records else ""
-    return array, axes, scale, start, _UNITS.get(unit, unit)
+    return array, axes, scale, start, unit_named(unit) or unit

@@ -12,9 +12,10 @@ from napari_nninteractive.io.image import ImageFile
 
 __all__ = ["IMAGE_ENDINGS", "read_image"]
 
-_ITK = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+_NIFTI = (".nii.gz", ".nii")
+_ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 _TIFF = (".tif", ".tiff")
-IMAGE_ENDINGS = (*_ITK, *_TIFF, ".zarr")
+IMAGE_ENDINGS = (*_NIFTI, *_ITK, *_TIFF, ".zarr")
 
 
 def read_image(
@@ -56,6 +57,10 @@ def read_image(
         from napari_nninteractive.io.tiff import read_tiff
 
         image = read_tiff(file, channel, timepoint)
+    elif name.endswith(_NIFTI):
+        from napari_nninteractive.io.nifti import read_nifti
+
+        image = read_nifti(file, channel, timepoint)
     elif name.endswith(_ITK):
         from napari_nninteractive.io.itk import read_itk
 

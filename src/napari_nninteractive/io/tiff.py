@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree  # tifffile has parsed the same text before
@@ -15,25 +19,13 @@ from numpy.typing import NDArray
 from napari_nninteractive.errors import ImageError, NNInteractiveError
 from napari_nninteractive.io.axes import Selection, select
 from napari_nninteractive.io.image import Geometry, ImageFile
+from napari_nninteractive.io.units import factor, unit_named
 
 __all__ = ["read_tiff", "write_tiff"]
 
 _LOG = logging.getLogger(__name__)
-_UNITS = {
-    "micron": "µm",
-    "microns": "µm",
-    "micrometer": "µm",
-    "um": "µm",
-    "µm": "µm",
-    "μm": "µm",  # Greek mu; the other one is the micro sign
-    "\\u00b5m": "µm",
-    "nm": "nm",
-    "nanometer": "nm",
-    "mm": "mm",
-    "millimeter": "mm",
-    "cm": "cm",
-}
-_IN_MICROMETRES = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "Å": 1e-4, "pm": 1e-6}
+# What tifffile logs and goes on with, where a file was cut short or overwritten in part.
+_DAMAGE = re.compile("invalid page offset|invalid value offset|corrupted|failed to reshape")
 _IMAGEJ_LIMIT = 2**32 - 2**25  # ImageJ's hyperstacks know no offsets beyond
 
 
@@ -44,7 +36,8 @@ def read_tiff(path: Path, channel: int | None, timepoint: int | None) -> ImageFi
     files are meant for printers.
     """
     try:
-        with tifffile.TiffFile(path) as tif:
+        with _listening(path.name), tifffile.TiffFile(path) as tif:
+            len(tif.pages)  # all are looked for, so that one that is missing is noticed
             if not tif.series:
                 raise ImageError(f"{path.name} holds no image.")
             series = tif.series[0]
@@ -61,6 +54,31 @@ def read_tiff(path: Path, channel: int | None, timepoint: int | None) -> ImageFi
         raise ImageError(f"{path.name} is damaged or no TIFF file: {error}") from error
     data.flags.writeable = False
     return ImageFile(data, Geometry.from_zyx(spacing[-data.ndim :]), unit)
+
+
+@contextmanager
+def _listening(name: str) -> Iterator[None]:
+    """Keep what tifffile logs, and refuse the file if that says that it is damaged."""
+    heard: list[str] = []
+    thread = threading.get_ident()
+
+    def keep(record: logging.LogRecord) -> bool:
+        if record.thread == thread:
+            heard.append(record.getMessage())
+        return record.thread != thread
+
+    log = logging.getLogger("tifffile")
+    log.addFilter(keep)
+    try:
+        yield
+    finally:
+        log.removeFilter(keep)
+    for text in heard:
+        if _DAMAGE.search(text):
+            raise ImageError(
+                f"{name} is damaged or cut short: pages or metadata are missing. Copy it again."
+            )
+        _LOG.warning("%s: %s", name, text)
 
 
 def _voxels(tif: tifffile.TiffFile, path: Path, chosen: Selection) -> NDArray[Any]:
@@ -90,7 +108,7 @@ def _spacing(tif: tifffile.TiffFile) -> tuple[tuple[float, float, float], str]:
     tags = tif.pages[0].tags  # type: ignore[union-attr]
     y, x = (_pixel_size(tags.get(name)) for name in ("YResolution", "XResolution"))
     z = abs(_number(metadata.get("spacing"), 1.0)) or 1.0  # ImageJ writes negative ones at times
-    return (z, y, x), _UNITS.get(str(metadata.get("unit", "")).strip().lower(), "")
+    return (z, y, x), unit_named(str(metadata.get("unit", "")))
 
 
 def _pixel_size(tag: Any) -> float:
@@ -118,10 +136,9 @@ def _ome_spacing(text: str) -> tuple[tuple[float, float, float], str]:
         return (1.0, 1.0, 1.0), ""
     sizes = {}
     for axis in "ZYX":
-        unit = _UNITS.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"), "")
-        unit = unit or pixels.get(f"PhysicalSize{axis}Unit", "µm")
+        by = factor(unit_named(pixels.get(f"PhysicalSize{axis}Unit", "µm")), "µm")
         value = _number(pixels.get(f"PhysicalSize{axis}"), math.nan)
-        sizes[axis] = value * _IN_MICROMETRES.get(unit, math.nan)
+        sizes[axis] = value * by if by is not None else math.nan
     x = sizes["X"] if sizes["X"] > 0 else 1.0
     y = sizes["Y"] if sizes["Y"] > 0 else x
     z = sizes["Z"] if sizes["Z"] > 0 else 1.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import numpy as np
 
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.errors import ImageError
-from napari_nninteractive.io.image import ImageFile
+from napari_nninteractive.io.image import Geometry, ImageFile
 
-__all__ = ["MASK_ENDINGS", "check_output", "write_mask"]
+__all__ = ["MASK_ENDINGS", "check_output", "write_image", "write_mask"]
 
 MASK_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".tif", ".tiff")
 
@@ -59,10 +58,15 @@ def check_output(
         raise ImageError(f"There is no folder {folder} to write {file.name} into: make it first.")
     if file.is_dir():
         raise ImageError(f"{file} is a folder: name a file to write.")
-    if not os.access(folder, os.W_OK):
+    probe = folder / f".{uuid4().hex}"
+    try:
+        probe.touch()  # what the system says of permissions is not all: /proc, full disks
+        probe.unlink()
+    except OSError as error:
         raise ImageError(
-            f"The folder {folder} cannot be written to: choose another place for {file.name}."
-        )
+            f"The folder {folder} cannot be written to ({error.strerror or error}): choose another place for "
+            f"{file.name}."
+        ) from error
     if file.exists():
         if any(other.exists() and file.samefile(other) for other in inputs):
             raise ImageError(
@@ -111,15 +115,50 @@ def write_mask(
         ending = f".ome{ending}"
     beside = file.with_name(f".{uuid4().hex}{ending}")
     try:
-        if ending.endswith((".tif", ".tiff")):
-            from napari_nninteractive.io.tiff import write_tiff
-
-            write_tiff(beside, voxels, like.geometry, like.unit)
-        else:
-            from napari_nninteractive.io.itk import write_itk
-
-            write_itk(beside, voxels, like.geometry)
+        write_image(beside, voxels, like.geometry, like.unit, like.header)
         beside.replace(file)
+    except OSError as error:
+        raise ImageError(
+            f"{file} cannot be written ({error.strerror or error}): choose another place."
+        ) from error
     finally:
         beside.unlink(missing_ok=True)
     return file
+
+
+def write_image(
+    path: Path, data: np.ndarray[Any, Any], geometry: Geometry, unit: str = "", header: Any = None
+) -> None:
+    """Write an array with its geometry, in the format that the ending of the name says, as it is.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; one that is there is replaced.
+    data : ndarray
+        (z, y, x) or (y, x), as many axes as `geometry`.
+    geometry : Geometry
+        Where its voxels lie.
+    unit : str
+        Of the geometry, "" where it is not known.
+    header : nibabel header, optional
+        As in `ImageFile`.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be written.
+    """
+    name = path.name.lower()
+    if name.endswith((".tif", ".tiff")):
+        from napari_nninteractive.io.tiff import write_tiff
+
+        write_tiff(path, data, geometry, unit)
+    elif name.endswith((".nii", ".nii.gz")):
+        from napari_nninteractive.io.nifti import write_nifti
+
+        write_nifti(path, data, geometry, unit, header)
+    else:
+        from napari_nninteractive.io.itk import write_itk
+
+        write_itk(path, data, geometry, unit)
