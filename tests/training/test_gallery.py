@@ -16,13 +16,11 @@ def test_every_family_has_a_picture_with_grey_planes_and_coloured_targets(tmp_pa
     assert [p.stem for p in files] == list(FAMILIES)
     for path in files:
         picture = imread(path)[..., :3]
-        quarter = picture.shape[0] // 4
-        rows = [picture[k * quarter : (k + 1) * quarter] for k in range(4)]
-        for planes in rows[0::2]:
-            assert np.ptp(planes, axis=2).max() < 0.02, path  # grey
-            assert planes.std() > 0.05, path
+        top = picture[: picture.shape[0] // 6]
+        assert np.ptp(top, axis=2).max() < 0.02, path  # the image from above: grey
+        assert top.std() > 0.05, path
         # A middle plane may miss the targets of a scene, but not those of all scenes from both sides.
-        assert max(np.ptp(targets, axis=2).max() for targets in rows[1::2]) > 0.3, path
+        assert (np.ptp(picture, axis=2) > 0.3).mean() > 0.01, path
 
 
 def test_the_command_writes_the_families_asked_for_and_replaces_nothing(tmp_path, capsys) -> None:
