@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fixtures.hub import cache_root, hub, only_this_machine, published  # noqa: F401
 from fixtures.hub_server import MODEL, Hub
 from fixtures.mouse import spin, wait_until
 from fixtures.windows import oracle_desk
 
 from napari_nninteractive.core.prompts import Point
 from napari_nninteractive.engine import registry
+
+pytest_plugins = ["fixtures.hub"]
 
 IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
 
@@ -83,7 +84,7 @@ def test_the_probability_is_shown_when_wanted(window: Open) -> None:
 
 def test_a_model_is_downloaded_after_its_licence_was_accepted(
     window: Open,
-    hub: Hub,  # noqa: F811
+    hub: Hub,
 ) -> None:
     shown = window(IMAGE, oracle_desk())
     view = shown.panel.view
@@ -102,7 +103,7 @@ def test_a_model_is_downloaded_after_its_licence_was_accepted(
     assert shown.controller.choice.name == MODEL
 
 
-def test_a_failed_download_is_said(window: Open, hub: Hub) -> None:  # noqa: F811
+def test_a_failed_download_is_said(window: Open, hub: Hub) -> None:
     hub.listing = b"no"
     shown = window(IMAGE, oracle_desk())
     view = shown.panel.view

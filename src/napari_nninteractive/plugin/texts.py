@@ -8,7 +8,15 @@ from napari_nninteractive.engine.results import Prediction
 from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.marks import Source
 
-__all__ = ["channel_count", "error", "image_fact", "prediction", "unit_of", "volume_unit"]
+__all__ = [
+    "channel_count",
+    "error",
+    "image_fact",
+    "prediction",
+    "short_unit",
+    "unit_of",
+    "volume_unit",
+]
 
 _SHORT = {
     "micrometer": "µm",
@@ -22,7 +30,11 @@ _SHORT = {
 
 def unit_of(image: Any) -> str:
     """Unit of an image layer's last axis, in short."""
-    name = str(image.units[-1])
+    return short_unit(str(image.units[-1]))
+
+
+def short_unit(name: str) -> str:
+    """Usual sign of a unit."""
     return _SHORT.get(name, name)
 
 

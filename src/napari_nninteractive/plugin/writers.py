@@ -1,0 +1,202 @@
+"""Labels layers into files with the geometry of their image, for napari's menu File ▸ Save."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from napari.utils.transforms import Affine
+from numpy.typing import NDArray
+
+from napari_nninteractive.errors import ImageError
+from napari_nninteractive.io import Geometry
+from napari_nninteractive.io.write import write_image
+from napari_nninteractive.plugin.texts import short_unit
+
+__all__ = ["geometry_of", "write_labels", "write_labels_zarr"]
+
+_PLAIN = ("pixel", "px", "")
+
+
+def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write a Labels layer as NIfTI, NRRD, MetaImage or TIFF.
+
+    Parameters
+    ----------
+    path : str
+        File to write; its ending chooses the format.
+    data : array
+        (z, y, x) or (y, x).
+    attributes : dict
+        Of the layer.
+
+    Returns
+    -------
+    list of str
+        The file.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be written.
+    """
+    labels = _finest(data, attributes)
+    if labels.ndim not in (2, 3):
+        raise ImageError(
+            f"These labels have {labels.ndim} axes, but the file holds two or three: save as .zarr, or save one time "
+            "point."
+        )
+    file = Path(path)
+    ending = "".join(file.suffixes[-2:]) if file.name.lower().endswith(".nii.gz") else file.suffix
+    if file.name.lower().endswith((".ome.tif", ".ome.tiff")):
+        ending = f".ome{ending}"
+    beside = file.with_name(f".{uuid4().hex}{ending}")
+    try:
+        write_image(beside, labels, geometry_of(attributes, labels.ndim), _unit(attributes))
+        beside.replace(file)
+    except OSError as error:
+        raise ImageError(
+            f"{file} cannot be written ({error.strerror or error}): choose another folder."
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return [str(file)]
+
+
+def write_labels_zarr(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write a Labels layer of up to five axes as OME-Zarr 0.4.
+
+    Parameters
+    ----------
+    path : str
+        Folder to write; it must not be there yet.
+    data : array
+        With any axes; the last two or three are space, unless their names say otherwise.
+    attributes : dict
+        Of the layer. OME-Zarr 0.4 has no place for a rotation.
+
+    Returns
+    -------
+    list of str
+        The folder.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be written.
+    """
+    try:
+        import zarr
+    except ImportError as error:
+        raise ImageError(
+            'OME-Zarr needs one more package: pip install "napari-nninteractive[zarr]"'
+        ) from error
+    folder = Path(path)
+    if folder.exists():
+        raise ImageError(f"{folder} is there already: choose another name.")
+    labels = _finest(data, attributes)
+    scale = [float(v) for v in attributes.get("scale", (1.0,) * labels.ndim)]
+    translate = [float(v) for v in attributes.get("translate", (0.0,) * labels.ndim)]
+    geometry_of(attributes, labels.ndim, turned=False)
+    axes: list[Any] = [*_axes(attributes, labels.ndim)]
+    steps: list[Any] = [
+        {"type": "scale", "scale": scale},
+        {"type": "translation", "translation": translate},
+    ]
+    try:
+        group = zarr.open_group(folder, mode="w-", zarr_format=2)
+        chunks = tuple(
+            min(n, 64 if labels.ndim - a <= 3 else 1) for a, n in enumerate(labels.shape)
+        )
+        group.create_array("0", data=labels, chunks=chunks)
+        group.attrs["multiscales"] = [
+            {
+                "version": "0.4",
+                "name": str(attributes.get("name", "labels")),
+                "axes": axes,
+                "datasets": [{"path": "0", "coordinateTransformations": steps}],
+            }
+        ]
+        group.attrs["image-label"] = {"version": "0.4"}
+    except OSError as error:
+        raise ImageError(
+            f"{folder} cannot be written ({error.strerror or error}): choose another place."
+        ) from error
+    return [str(folder)]
+
+
+def geometry_of(attributes: dict[str, Any], ndim: int, *, turned: bool = True) -> Geometry:
+    """Where a layer's voxels lie, from its attributes.
+
+    Parameters
+    ----------
+    attributes : dict
+        Of the layer: scale, translate, rotate, shear, affine.
+    ndim : int
+        Number of axes.
+    turned : bool
+        Whether the format knows rotations.
+
+    Returns
+    -------
+    Geometry
+        Axes in the order x, y(, z).
+
+    Raises
+    ------
+    ImageError
+        If the layer is sheared, or rotated where that has no place.
+    """
+    own = Affine(
+        attributes.get("scale", (1.0,) * ndim),
+        attributes.get("translate", (0.0,) * ndim),
+        rotate=attributes.get("rotate"),
+        shear=attributes.get("shear"),
+        ndim=ndim,
+    ).affine_matrix
+    outer = attributes.get("affine")
+    matrix = own if outer is None else np.asarray(outer, np.float64) @ own
+    columns, origin = matrix[:ndim, :ndim], matrix[:ndim, ndim]
+    spacing = np.linalg.norm(columns, axis=0)
+    direction = columns / spacing
+    if not np.allclose(direction.T @ direction, np.eye(ndim), atol=1e-4):
+        raise ImageError("The layer is sheared, which the file has no place for: save as .zarr.")
+    if not turned and not np.allclose(direction, np.eye(ndim), atol=1e-4):
+        raise ImageError(
+            "The layer is rotated, which OME-Zarr has no place for: save as .nii.gz, .nrrd or .mha."
+        )
+    flipped = direction[::-1, ::-1]
+    return Geometry(
+        tuple(float(v) for v in spacing[::-1]),
+        tuple(float(v) for v in origin[::-1]),
+        tuple(float(v) for v in flipped.ravel()),
+    )
+
+
+def _finest(data: Any, attributes: dict[str, Any]) -> NDArray[Any]:
+    labels = np.asarray(data[0] if attributes.get("multiscale") else data)
+    if labels.dtype.kind == "i" and labels.min(initial=0) >= 0:
+        labels = labels.astype(f"uint{8 * min(labels.itemsize, 4)}")
+    return labels
+
+
+def _unit(attributes: dict[str, Any]) -> str:
+    names = [str(u) for u in attributes.get("units") or ()]
+    return "" if not names or names[-1] in _PLAIN else short_unit(names[-1])
+
+
+def _axes(attributes: dict[str, Any], ndim: int) -> list[dict[str, str]]:
+    """Axes as OME-Zarr names them: those of the layer, where they are all known, else the usual ones."""
+    names = [str(n).lower() for n in attributes.get("axis_labels") or ()]
+    if not set(names) <= set("tczyx") or len(set(names)) != ndim:
+        names = list("tczyx"[5 - ndim :] if ndim != 4 else "tzyx")
+    units = [str(u) for u in attributes.get("units") or ("pixel",) * ndim]
+    axes = []
+    for name, unit in zip(names, units, strict=True):
+        axis = {"name": name, "type": {"t": "time", "c": "channel"}.get(name, "space")}
+        if unit not in _PLAIN and axis["type"] == "space":
+            axis["unit"] = unit
+        axes.append(axis)
+    return axes
