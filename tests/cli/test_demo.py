@@ -16,7 +16,7 @@ from napari_nninteractive.core import samples
 from napari_nninteractive.core.prompts import Point
 from napari_nninteractive.io import read_image
 
-FILES = {"stack.nii.gz", "truth.nii.gz", "mask.nii.gz", "demo.png"}
+FILES = {"stack.nii.gz", "truth.nii.gz", "mask.nii.gz", "demo.png", "demo.json"}
 
 
 def run(*words: object) -> int:
@@ -61,6 +61,7 @@ def test_an_object_from_one_click(
     np.testing.assert_array_equal(stack.data, sample.image)
     np.testing.assert_array_equal(truth.data, sample.labels)
     assert stack.spacing == truth.spacing == mask.spacing == sample.spacing
+    assert stack.unit == mask.unit == "µm"
     inside = sample.labels == sample.inner_object()
     found = np.asarray(mask.data) == 1
     dice = 2 * (found & inside).sum() / (found.sum() + inside.sum())
@@ -123,6 +124,50 @@ def test_other_files_are_left_alone(tmp_path: Path, capsys: Any) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
     assert run("-o", tmp_path / "thesis.txt") == 2
     assert "is a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("marker", [None, "{}", "[", '{"napari-nninteractive demo": {"a": "b"}}'])
+def test_files_of_the_same_names_that_no_demo_wrote_are_left_alone(
+    tmp_path: Path, capsys: Any, marker: str | None
+) -> None:
+    for name in ("stack.nii.gz", "mask.nii.gz"):
+        (tmp_path / name).write_text("my own")
+    if marker is not None:
+        (tmp_path / "demo.json").write_text(marker)
+    assert run("-o", tmp_path) == 2
+    message = capsys.readouterr().err
+    assert "not from a demo" in message
+    assert "--force" in message
+    for name in ("stack.nii.gz", "mask.nii.gz"):
+        assert (tmp_path / name).read_text() == "my own"
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_changed_after_a_demo_is_replaced_only_by_force(
+    model: Path, tmp_path: Path, capsys: Any
+) -> None:
+    words = ["--model", model, "-o", tmp_path / "d", "--device", "cpu"]
+    assert run(*words) == 0
+    stack, notes = tmp_path / "d" / "stack.nii.gz", tmp_path / "d" / "notes.txt"
+    notes.write_text("mine")
+    assert run(*words) == 0  # beside files of a demo, others do not matter
+    stack.write_text("my own")
+    assert run(*words) == 2
+    assert "stack.nii.gz" in capsys.readouterr().err
+    assert stack.read_text() == "my own"
+    assert run(*words, "--force") == 0
+    np.testing.assert_array_equal(read_image(stack).data, samples.SAMPLES["nuclei"](seed=0).image)
+    assert notes.read_text() == "mine"
+
+
+@pytest.mark.parametrize(("name", "said"), [("vessels", True), ("nuclei", False)])
+def test_what_the_built_in_model_does_less_well_is_said(
+    name: str, said: bool, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = samples.SAMPLES[name]
+    monkeypatch.setitem(samples.SAMPLES, name, lambda seed=0: make((16, 32, 32), seed))
+    assert run("--sample", name, "-o", tmp_path / "d", "--device", "cpu") == 0
+    assert (f"weaker on {name}" in capsys.readouterr().out) == said
 
 
 def test_picture_shows_outlines_and_clicks(tmp_path: Path) -> None:
