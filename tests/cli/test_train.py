@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,6 +67,8 @@ def test_mistakes_are_named_before_anything_is_written(
 def test_the_output_folder_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train"]) == 2
     assert "--output" in capsys.readouterr().err
+    assert main(["train", "--help"]) == 0
+    assert "usage: napari-nninteractive train -o FOLDER" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -102,6 +106,88 @@ def test_a_model_is_fine_tuned_continued_and_averaged(
         assert torch.equal(value, ((saved[0][name] + saved[1][name]) / 2).half().float()), name
     before = dict(start.network.named_parameters())
     assert any(not torch.equal(value, before[name]) for name, value in mean.items())
+
+
+@pytest.fixture
+def small(tmp_path: Path, data: Path) -> list[str]:
+    """Words for a small run, without its folder and length."""
+    sizes = NetworkConfig(features=(4, 8), blocks=(1, 1), patch=(16, 16, 16))
+    model = export_model(build(sizes), tmp_path / "m", config=sizes, encoding=PromptEncoding())
+    words = ["train", "--data", str(data), "--from", str(model), "--patch", "24", "--batch", "1"]
+    return [*words, "--device", "cpu"]
+
+
+def test_an_interrupt_saves_the_step_and_the_run_continues_as_if_there_had_been_none(
+    tmp_path: Path, small: list[str], monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    from napari_nninteractive.training import loop
+
+    step = loop.Trainer._one_step
+
+    def interrupted(self: Any, ahead: Any) -> Any:
+        if self.step == 1:
+            signal.raise_signal(signal.SIGINT)  # in the middle of the second step
+        return step(self, ahead)
+
+    before = signal.getsignal(signal.SIGINT)
+    out = ["-o", str(tmp_path / "broken")]
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Trainer, "_one_step", interrupted)
+        assert main([*small, *out, "--steps", "4"]) == 130
+    assert signal.getsignal(signal.SIGINT) == before
+    said = [r.getMessage() for r in caplog.records]
+    assert any("saved step 2" in text and "--resume" in text for text in said), said
+    path = tmp_path / "broken" / "checkpoint.pt"
+    assert torch.load(path, weights_only=True)["step"] == 2
+    assert main([*small, *out, "--steps", "4", "--resume"]) == 0
+    assert main([*small, "-o", str(tmp_path / "whole"), "--steps", "4"]) == 0
+    whole = torch.load(tmp_path / "whole" / "checkpoint.pt", weights_only=True)
+    broken = torch.load(path, weights_only=True)
+    assert broken["step"] == whole["step"] == 4
+    for name, value in whole["network"].items():
+        assert torch.equal(value, broken["network"][name]), name
+
+
+def test_a_second_interrupt_stops_at_once(
+    tmp_path: Path, small: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_nninteractive.training import loop
+
+    def interrupted(self: Any, ahead: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("not reached")
+
+    monkeypatch.setattr(loop.Trainer, "_one_step", interrupted)
+    assert main([*small, "-o", str(tmp_path / "out"), "--steps", "4"]) == 130
+
+
+def test_what_cannot_be_continued_is_named(tmp_path: Path, small: list[str], capsys: Any) -> None:
+    out = tmp_path / "out"
+    assert main([*small, "-o", str(out), "--resume"]) == 2
+    assert "out/checkpoint.pt to go on from" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*small, "-o", str(out), "--steps", "1"]) == 0
+    content = (out / "checkpoint.pt").read_bytes()
+    for part in (0.0, 0.3, 0.9, 0.999):
+        (out / "checkpoint.pt").write_bytes(content[: int(len(content) * part)])
+        capsys.readouterr()
+        assert main([*small, "-o", str(out), "--steps", "2", "--resume"]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert "begin in another folder: --from takes" in lines[0]
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "LICENSE").write_text("mine")
+    assert main(["train", "-o", str(tmp_path), "--steps", "1"]) == 2
+    assert "LICENSE" in capsys.readouterr().err
+    assert main(["train", "-o", str(tmp_path / "LICENSE"), "--steps", "1"]) == 2
+    assert "is a file: name a folder" in capsys.readouterr().err
+    assert main(["train", "-o", str(tmp_path), "--export", "--average", "a.pt"]) == 2
+    assert "LICENSE" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["LICENSE"]
+    assert (tmp_path / "LICENSE").read_text() == "mine"
 
 
 def test_a_model_is_not_trained_into_its_own_folder(

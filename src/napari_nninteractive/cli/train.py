@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_nninteractive.cli.terminal import ProgressLine, note, say
 from napari_nninteractive.errors import ModelError
+from napari_nninteractive.io import check_output
 
 if TYPE_CHECKING:
     from napari_nninteractive.training.config import StepReport, TrainConfig
@@ -20,13 +21,14 @@ _LARGE_PATCH = 96  # voxels; of larger ones fewer crops wait their turn in memor
 
 _RATE, _RATE_FROM = 1e-3, 3e-4  # highest learning rate, from random weights and from a model
 
+USAGE = "-o FOLDER [--minutes N] [options]"
 DESCRIPTION = """\
 Train a model with a simulated user: on synthetic scenes that this program makes itself, or with
 --data on your own labelled volumes; from random weights, or with --from from any model.
 
 The result is a model folder that `--model FOLDER` of the other commands takes. Stop it at any time
-with Ctrl-C: `--resume` continues from the last checkpoint, and gives the same weights as a run
-without a pause. Pauses of the process do not count toward the minutes.
+with Ctrl-C: it finishes the step and saves; `--resume` continues there, and gives the same weights as
+a run without a pause. Pauses of the process do not count toward the minutes.
 
   napari-nninteractive train --minutes 60 --output my-model
   napari-nninteractive train --minutes 120 --output my-model --resume
@@ -169,10 +171,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_nninteractive.training.loop import CHECKPOINT
     from napari_nninteractive.training.origin import patch_of
 
-    if (args.output / CHECKPOINT).exists() and not args.resume:
-        raise ModelError(
-            f"{args.output} already holds a run: add --resume to continue it, or choose another folder."
-        )
+    _check_folder(args.output, CHECKPOINT, args.resume)
     group = join(choose_device(args.device))
     try:
         config = _config(args)
@@ -182,6 +181,29 @@ def run(args: argparse.Namespace) -> int:
         return _train(args, config, source, group)
     finally:
         group.leave()
+
+
+def _check_folder(folder: Path, checkpoint: str, resume: bool) -> None:
+    """Take a folder that is new or empty, or that of the run to be continued, and can be written to."""
+    if folder.exists() and not folder.is_dir():
+        raise ModelError(f"{folder} is a file: name a folder with --output.")
+    run = (folder / checkpoint).is_file()
+    if resume and not run:
+        raise ModelError(
+            f"There is no checkpoint {folder / checkpoint} to go on from: name the folder of a run, or begin one "
+            "without --resume."
+        )
+    if run and not resume:
+        raise ModelError(
+            f"{folder} already holds a run: add --resume to continue it, or choose another folder."
+        )
+    if folder.is_dir():
+        other = next((p.name for p in sorted(folder.iterdir())), None)
+        if other is not None and not run:
+            raise ModelError(
+                f"The folder {folder} holds other files ({other}): choose an empty or new one."
+            )
+        check_output(folder / checkpoint, overwrite=True, endings=(checkpoint,))
 
 
 def _train(
@@ -268,6 +290,8 @@ def _export(args: argparse.Namespace) -> int:
     from napari_nninteractive.training.checkpoint import CHECKPOINT
     from napari_nninteractive.training.run import export_average
 
+    run = (args.output / CHECKPOINT).is_file()
+    _check_folder(args.output, CHECKPOINT, resume=run or not args.average)
     files = args.average or [args.output / CHECKPOINT]
     export_average(files, args.output)
     say(f"{args.output}: mean of {len(files)}" if args.average else f"{args.output}: exported")

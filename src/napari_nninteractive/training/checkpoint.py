@@ -43,6 +43,8 @@ _MAY_DIFFER = {
     "snapshots",
 }
 
+_REMEDY = "Copy it again, or begin in another folder: --from takes an earlier snapshot or model."
+
 Weights = dict[str, torch.Tensor]
 
 
@@ -96,10 +98,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path} is damaged or holds more than weights, and was refused: such a file can run any program when "
-            "it is opened."
+            f"it is opened. {_REMEDY}"
         ) from error
     except Exception as error:  # damaged bytes can fail anywhere in the unpickler
-        raise ModelError(f"{path} is damaged or no checkpoint: {error}.") from error
+        raise ModelError(f"{path} is damaged, cut short or no checkpoint. {_REMEDY}") from error
     if not isinstance(state, dict) or not {"config", "averaged", "step"} <= set(state):
         raise ModelError(
             f"{path} is no checkpoint of a run: name a {CHECKPOINT} or a file of its folder {SNAPSHOTS}."

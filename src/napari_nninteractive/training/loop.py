@@ -35,6 +35,7 @@ from napari_nninteractive.training.dataset import (
     with_prediction,
 )
 from napari_nninteractive.training.distributed import Group
+from napari_nninteractive.training.interrupt import Interrupts
 from napari_nninteractive.training.logs import Board, Progress
 from napari_nninteractive.training.loss import margin_loss, supervise, supervised_loss
 from napari_nninteractive.training.optimizer import KernelMuon
@@ -300,6 +301,8 @@ def train(
     ------
     ModelError
         If a model or checkpoint is missing or does not fit, or TensorBoard is asked for and not installed.
+    KeyboardInterrupt
+        If it was interrupted; the checkpoint is then that of the latest step.
     """
     trainer = Trainer(config, torch.device(device), source, group)
     path = output / CHECKPOINT
@@ -310,8 +313,9 @@ def train(
     board = Board(output / "tensorboard", trainer.step) if tensorboard and first else None
     output.mkdir(parents=True, exist_ok=True)
     progress = Progress()
+    stop = Interrupts()
     try:
-        for result in trainer.run():
+        for result in _until(stop, trainer):
             progress.add(result)
             if report is not None and first:
                 report(result)
@@ -325,7 +329,21 @@ def train(
         if board is not None:
             board.close()
     trainer.save(path)
+    if stop.asked:
+        if first:
+            log.info("saved step %d in %s: --resume continues from it", trainer.step, path)
+        raise KeyboardInterrupt
     return trainer
+
+
+def _until(stop: Interrupts, trainer: Trainer) -> Iterator[StepReport]:
+    """Train until the budget is used or one of the processes was interrupted."""
+    with stop:
+        for result in trainer.run():
+            yield result
+            stop.asked = bool(trainer.group.largest(int(stop.asked)))
+            if stop.asked:
+                return
 
 
 def _keep(trainer: Trainer, output: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -59,6 +60,9 @@ _of_worker: Source | None = None
 def _begin(source: Source) -> None:
     global _of_worker
     torch.set_num_threads(1)
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all; the first process ends the others
     _of_worker = source
 
 
