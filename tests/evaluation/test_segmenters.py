@@ -36,9 +36,9 @@ def test_every_object_starts_anew(two_balls, flood: Path) -> None:
 
 def test_the_name_says_the_model_and_whether_autozoom_is_off(flood: Path) -> None:
     model = nni.load_model(flood, device="cpu")
-    assert SessionSegmenter(nni.InferenceSession(model)).name == model.id
+    assert SessionSegmenter(nni.InferenceSession(model)).name == "flood"
     off = nni.InferenceSession(model, autozoom=False)
-    assert SessionSegmenter(off).name == f"{model.id} without AutoZoom"
+    assert SessionSegmenter(off).name == "flood without AutoZoom"
 
 
 def test_flat_images_and_what_is_told(flood: Path) -> None:

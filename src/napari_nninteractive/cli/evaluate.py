@@ -27,7 +27,7 @@ Measure how good a model is, and how quickly, on volumes whose objects are known
 prompts every object and corrects what is wrong, until the budget of prompts is spent.
 
   napari-nninteractive evaluate image.nii.gz labels.nii.gz
-  napari-nninteractive evaluate --data FOLDER --json results.json --plot curves.png --sheet worst.png
+  napari-nninteractive evaluate --data FOLDER --output results
   napari-nninteractive evaluate --data FOLDER --baseline all --preset interactive --prompts 5
 
 A folder holds one folder per volume, in it an image file (image.tif, image.nii.gz, ...), a label file
@@ -44,6 +44,12 @@ region-growing, otsu; all for these five. NAME+box is told the box that fits the
 model never is. The table is Markdown; docs/evaluation.md explains its columns."""
 
 _OUTPUTS = {"json": (".json",), "csv": (".csv",), "plot": (".png",), "sheet": (".png",)}
+_NAMES = {
+    "json": "results.json",
+    "csv": "results.csv",
+    "plot": "curves.png",
+    "sheet": "worst.png",
+}  # in the folder of --output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +67,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_protocol(parser.add_argument_group("protocol"))
     outputs = parser.add_argument_group("results")
+    outputs.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help=f"all of these in one folder: {', '.join(_NAMES.values())}",
+    )
     for flag, text in (
         ("--json", "everything: settings, means, every object with its prompts"),
         ("--csv", "a row for every prompt of every object"),
@@ -117,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure and report."""
     trials, baselines = _check(args)
     cases = _cases(args)
+    _name_outputs(args)
     _check_outputs(args, cases)
     segmenters, settings = _segmenters(args, trials, baselines)
     results: list[ObjectResult] = []
@@ -183,6 +197,18 @@ def _cases(args: argparse.Namespace) -> list[Case]:
     return find_cases(Path(args.data), tuple(args.volume or ()))
 
 
+def _name_outputs(args: argparse.Namespace) -> None:
+    """Give every result that has no file of its own one in the folder of --output, which is made."""
+    if args.output is None:
+        return
+    if args.output.exists() and not args.output.is_dir():
+        raise ImageError(f"{args.output} is a file: name a folder with -o.")
+    args.output.mkdir(parents=True, exist_ok=True)
+    for key, name in _NAMES.items():
+        if getattr(args, key) is None:
+            setattr(args, key, args.output / name)
+
+
 def _check_outputs(args: argparse.Namespace, cases: Sequence[Case]) -> None:
     """Find out before any work whether the results can be written."""
     from napari_nninteractive.io import check_output
@@ -218,7 +244,7 @@ def _segmenters(
         mine = [t for t in trials if t.autozoom == autozoom]
         found.append((SessionSegmenter(session), mine))
         settings |= {
-            "model": session.model.id,
+            "model": Path(session.model.id).name,
             "device": str(session.model.device),
             "precision": session.precision,
         }

@@ -76,10 +76,8 @@ def draw_curves(path: Path, results: Sequence[ObjectResult]) -> None:
 
 def _line(summary: Summary, summaries: Sequence[Summary]) -> str:
     """Name of a line: only as much as tells the lines apart."""
-    methods, styles = (
-        {f(s) for s in summaries}
-        for f in (lambda s: s.method, lambda s: s.trial.style)  # type: ignore[no-untyped-call]
-    )
+    methods = {s.method for s in summaries}
+    styles = {s.trial.style for s in summaries}
     if len(styles) == 1:
         return summary.method
     return summary.trial.style if len(methods) == 1 else f"{summary.method}, {summary.trial.style}"

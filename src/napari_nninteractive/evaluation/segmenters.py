@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,13 +23,13 @@ class SessionSegmenter:
     session : InferenceSession
         With any model and settings.
     name : str, optional
-        In reports; by default that of the model, and whether AutoZoom is off.
+        In reports; by default that of the model or the last part of its folder, and whether AutoZoom is off.
     """
 
     def __init__(self, session: InferenceSession, name: str | None = None) -> None:
         self._session = session
         zoom = "" if session.autozoom else " without AutoZoom"
-        self._name = f"{session.model.id}{zoom}" if name is None else name
+        self._name = f"{Path(session.model.id).name}{zoom}" if name is None else name
 
     @property
     def name(self) -> str:
