@@ -1,7 +1,6 @@
-"""Measure a model with simulated clicks on volumes with truth, through the engine as users get it.
+"""Measure a model with simulated clicks on volumes with truth: one line per volume as it is done.
 
-The first point is the deepest voxel of the object (Euclidean distance transform), each later one the deepest voxel of
-the larger error: positive where the object is missed, negative where something else was taken.
+The protocol is that of `napari-nninteractive evaluate --preset points` (docs/evaluation.md), which reports more.
 
     python benchmarks/evaluate_points.py --data FOLDER [--model builtin] [--volume NAME …]
 
@@ -14,89 +13,36 @@ import argparse
 import json
 import os
 import sys
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tifffile
-from numpy.typing import NDArray
 
 import napari_nninteractive as nni
-from napari_nninteractive.core.simulate import next_centre_point
+from napari_nninteractive.evaluation.cases import choose_objects, find_cases, read_case
+from napari_nninteractive.evaluation.presets import Trial
+from napari_nninteractive.evaluation.protocol import ObjectResult, run_volume
+from napari_nninteractive.evaluation.segmenters import SessionSegmenter
 
 _REPORTED = (1, 3, 5, 10)
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectResult:
-    """Dice after each prompt of one object, and the seconds that each took."""
-
-    volume: str
-    label: int
-    voxels: int
-    dice: tuple[float, ...]
-    seconds: tuple[float, ...]
-
-
-def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Dice overlap of two masks; 1 if both are empty."""
-    total = int(a.sum()) + int(b.sum())
-    return 2 * int((a & b).sum()) / total if total else 1.0
-
-
-def click_through(
-    session: nni.InferenceSession, truth: NDArray[np.bool_], prompts: int
-) -> tuple[list[float], list[float]]:
-    """Dice and seconds after each of a number of prompts; a perfect mask needs no further ones."""
-    session.reset()
-    found: list[float] = []
-    seconds: list[float] = []
-    for _ in range(prompts):
-        point = next_centre_point(truth, np.asarray(session.mask[...]) != 0)
-        if point is None:
-            found.append(1.0)
-            seconds.append(0.0)
-            continue
-        began = time.perf_counter()
-        session.add(point)
-        seconds.append(time.perf_counter() - began)
-        found.append(dice(np.asarray(session.mask[...]) != 0, truth))
-    return found, seconds
-
-
-def chosen_labels(labels: NDArray[np.int_], smallest: int, most: int, seed: int) -> list[int]:
-    """Objects of at least `smallest` voxels, at most `most` of them, drawn by seed."""
-    values, counts = np.unique(labels, return_counts=True)
-    large = [int(v) for v, c in zip(values, counts, strict=True) if v and c >= smallest]
-    return [int(v) for v in np.random.default_rng(seed).permutation(large)[:most]]
-
-
-def evaluate(
-    folder: Path, session: nni.InferenceSession, args: argparse.Namespace
-) -> list[ObjectResult]:
-    """Results of the objects of one volume."""
-    image = tifffile.imread(folder / "image.tif")
-    labels = tifffile.imread(folder / "label.tif")
-    session.set_image(image)
-    results = []
-    for label in chosen_labels(labels, args.smallest, args.objects, args.seed):
-        truth = labels == label
-        found, seconds = click_through(session, truth, args.prompts)
-        results.append(
-            ObjectResult(folder.name, label, int(truth.sum()), tuple(found), tuple(seconds))
-        )
-    return results
-
-
-def summary(results: list[ObjectResult]) -> str:
+def summary(results: Sequence[ObjectResult]) -> str:
     """One line: mean Dice after some prompts, and the median seconds per prompt."""
     table = np.array([r.dice for r in results])
     columns = "  ".join(
         f"@{k} {table[:, k - 1].mean():.3f}" for k in _REPORTED if k <= table.shape[1]
     )
     seconds = np.median([s for r in results for s in r.seconds])
-    return f"{results[0].volume:22} n={len(results):<3} {columns}  {seconds:.2f} s/prompt"
+    failed = sum(r.error is not None for r in results)
+    end = f"  {failed} failed: {next(r.error for r in results if r.error)}" if failed else ""
+    return f"{results[0].volume:22} n={len(results):<3} {columns}  {seconds:.2f} s/prompt{end}"
+
+
+def record(result: ObjectResult) -> dict[str, object]:
+    """Figures of one object, as plain values."""
+    names = ("volume", "label", "voxels", "dice", "surface_dice", "seconds", "error")
+    return {name: getattr(result, name) for name in names}
 
 
 def main() -> int:
@@ -121,14 +67,18 @@ def main() -> int:
     session = nni.InferenceSession(
         nni.load_model(args.model), precision=args.precision, autozoom=not args.no_autozoom
     )
+    segmenter = SessionSegmenter(session)
+    trials = [Trial("points", args.prompts, autozoom=not args.no_autozoom)]
     results: list[ObjectResult] = []
-    for folder in sorted(p for p in Path(args.data).iterdir() if (p / "label.tif").is_file()):
-        if args.volume is None or folder.name in args.volume:
-            found = evaluate(folder, session, args)
+    for case in find_cases(Path(args.data), tuple(args.volume or ())):
+        volume = read_case(case)
+        labels = choose_objects(volume.labels, args.smallest, args.objects, args.seed)
+        found = list(run_volume(segmenter, volume, labels, trials, seed=args.seed))
+        if found:
             results += found
             print(summary(found), flush=True)
     if args.json:
-        args.json.write_text(json.dumps([asdict(r) for r in results], indent=1) + "\n")
+        args.json.write_text(json.dumps([record(r) for r in results], indent=1) + "\n")
     return 0
 
 
