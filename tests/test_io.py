@@ -640,6 +640,16 @@ class TestOmeZarr:
         np.testing.assert_array_equal(image.data[1:3, ..., 2], data[1:3, ..., 2])
         assert image.data[4].shape == (6, 7)
 
+    def test_a_level_of_an_image_names_the_folder_above(self, tmp_path: Path, caplog: Any) -> None:
+        self.save(tmp_path / "a.zarr", voxels((2, 3, 5, 6, 7)), "TCZYX", 3)
+        with pytest.raises(ImageError, match=r"folder above: name .*a\.zarr\.$"):
+            read_image(tmp_path / "a.zarr" / "0")
+        self.save(tmp_path / "b.zarr", voxels((5, 6, 7)), "ZYX", 2)
+        np.testing.assert_array_equal(
+            np.asarray(read_image(tmp_path / "b.zarr" / "0").data), voxels((5, 6, 7))
+        )
+        assert "without voxel size" in caplog.text
+
     def test_a_group_without_an_image(self, tmp_path: Path) -> None:
         zarr = pytest.importorskip("zarr")
         zarr.open_group(tmp_path / "a.zarr", mode="w")

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,36 @@ def test_entry_point_is_declared(group: str) -> None:
 def test_console_script_loads() -> None:
     (entry,) = importlib.metadata.entry_points(group="console_scripts", name=NAME)
     assert callable(entry.load())
+
+
+def test_the_built_in_model_is_in_the_wheel(tmp_path: Path) -> None:
+    """Built, unpacked and loaded, away from this folder."""
+    pytest.importorskip("hatchling")
+    if not (ROOT / "pyproject.toml").exists():
+        pytest.skip("no sources to build from")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "unpacked")
+    model = tmp_path / "unpacked" / "napari_nninteractive" / "models" / "builtin"
+    here = ROOT / "src" / "napari_nninteractive" / "models" / "builtin"
+    names = sorted(p.relative_to(here) for p in here.rglob("*") if p.is_file())
+    assert sorted(p.relative_to(model) for p in model.rglob("*") if p.is_file()) == names
+    assert any(name.name.startswith("LICENSE") for name in names)
+    code = (
+        "import napari_nninteractive as n; m = n.load_model('builtin', 'cpu'); print(m.folder);"
+        "print(sum(p.numel() for p in m.network.parameters()))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "unpacked")},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    folder, parameters = run.stdout.split()
+    assert Path(folder) == model
+    assert int(parameters) > 100_000

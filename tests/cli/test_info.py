@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from napari_nninteractive import __version__
+from napari_nninteractive.cli import info
 from napari_nninteractive.cli.info import cuda_advice
 from napari_nninteractive.cli.main import main
 
@@ -33,6 +35,23 @@ def test_a_missing_model_is_an_error_after_the_rest(capsys: pytest.CaptureFixtur
     captured = capsys.readouterr()
     assert "precision" in captured.out
     assert "absent" in captured.err
+
+
+@pytest.mark.parametrize("advice", [None, "mend it so"])
+def test_the_advice_is_shown(
+    advice: str | None, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    asked: list[tuple[str | None, bool]] = []
+
+    def say(torch_cuda: str | None, usable: bool) -> str | None:
+        asked.append((torch_cuda, usable))
+        return advice
+
+    monkeypatch.setattr(info, "cuda_advice", say)
+    assert main(["info", "--model", str(model), "--device", "cpu"]) == 0
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert [rest for name, rest in lines if name == "attention"] == ([advice] if advice else [])
+    assert asked == [(torch.version.cuda, torch.cuda.is_available())]
 
 
 class TestCudaAdvice:

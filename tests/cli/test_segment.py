@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import tifffile
 
 import napari_nninteractive as nni
+from napari_nninteractive.cli import engine_args
 from napari_nninteractive.cli.main import main
 from napari_nninteractive.cli.terminal import ProgressLine
 from napari_nninteractive.core.samples import nuclei
@@ -77,6 +79,62 @@ def test_order_and_options_reach_the_session(image: Path, model: Path, tmp_path:
         assert run(image, "--model", model, *given, *options, "-o", out) == 0
         want = expected(image, model, *order, precision="fp32", autozoom=False)
         np.testing.assert_array_equal(read_image(out).data, want)
+
+
+def test_the_switch_of_autozoom_decides(flood_model: Path, tmp_path: Path) -> None:
+    """A bar that is longer than the model's view: only with AutoZoom more of it is found."""
+    bar = np.random.default_rng(0).normal(0, 0.05, (24, 24, 130)).astype("f4")
+    bar[4:20, 4:20, 5:125] += 1
+    stroke = np.zeros(bar.shape, np.uint8)
+    stroke[12, 12, 53:78] = 1
+    for name, data in {"bar": bar, "stroke": stroke}.items():
+        tifffile.imwrite(tmp_path / f"{name}.tif", data, metadata={"axes": "ZYX"})
+    lengths = []
+    for flags in ([], ["--no-autozoom"]):
+        words = ["--model", flood_model, "--device", "cpu", "--precision", "fp32", *flags]
+        words += ["--scribble", tmp_path / "stroke.tif", "-o", tmp_path / f"m{len(flags)}.nrrd"]
+        assert run(tmp_path / "bar.tif", *words) == 0
+        mask = np.asarray(read_image(words[-1]).data)
+        lengths.append(int(np.ptp(np.flatnonzero(mask.any((0, 1))))) + 1)
+    assert lengths[0] > 90
+    assert lengths[1] <= 64  # the model's view
+
+
+def test_every_prompt_shows_how_far_it_is(
+    image: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[str, int, int | None]] = []
+
+    class Recorder:
+        def show(self, text: str, done: int = 0, total: int | None = None) -> None:
+            shown.append((text, done, total))
+
+        def clear(self) -> None:
+            shown.append(("", 0, None))
+
+    monkeypatch.setattr(engine_args, "ProgressLine", Recorder)
+    words = ["--point", "10,15,13", "--negative-point", "2,2,2"]
+    assert run(image, "--model", model, *words, "-o", tmp_path / "m.nrrd") == 0
+    texts = [text for text, _, _ in shown]
+    for number in (1, 2):
+        assert f"point ({number} of 2)" in texts
+        assert f"point ({number} of 2): looking" in texts
+    assert any(done >= 1 for text, done, _ in shown if text.endswith(": looking"))
+    refining = [(done, total) for text, done, total in shown if text.endswith(": refining")]
+    assert all(total is not None and 0 <= done <= total for done, total in refining)
+    assert texts[-1] == ""  # removed in the end
+
+
+@pytest.mark.parametrize("ending", [".tif", ".nii.gz"])
+def test_what_tiff_cannot_hold_is_said(
+    image: Path, model: Path, tmp_path: Path, ending: str, capsys: Any
+) -> None:
+    words = ["--model", model, "--point", "10,15,13"]
+    assert run(image, *words, "-o", tmp_path / f"m{ending}") == 0
+    assert ("no place for the origin" in capsys.readouterr().err) == (ending == ".tif")
+    tifffile.imwrite(tmp_path / "plain.tif", nuclei(SHAPE, seed=1).image, metadata={"axes": "ZYX"})
+    assert run(tmp_path / "plain.tif", *words, "-o", tmp_path / f"p{ending}") == 0
+    assert "no place" not in capsys.readouterr().err
 
 
 def test_a_session_file_goes_on_where_it_was(image: Path, model: Path, tmp_path: Path) -> None:

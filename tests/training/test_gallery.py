@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from napari_nninteractive.cli.gallery import FAMILY_NAMES
 from napari_nninteractive.cli.main import main
 from napari_nninteractive.training.gallery import write_gallery
 from napari_nninteractive.training.scenes import FAMILIES
@@ -45,3 +46,11 @@ def test_mistakes_are_named(words, said, tmp_path, capsys) -> None:
     assert main(["gallery", "-o", str(tmp_path / "new"), *words]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_the_help_names_all_families(capsys) -> None:
+    assert main(["gallery", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert f"Families: {', '.join(FAMILIES)}" in said
+    assert "usage: napari-nninteractive gallery -o FOLDER" in said
+    assert tuple(FAMILIES) == FAMILY_NAMES

@@ -8,12 +8,22 @@ from pathlib import Path
 from napari_nninteractive.cli.terminal import say
 from napari_nninteractive.errors import NNInteractiveError
 
+__all__ = ["DESCRIPTION", "FAMILY_NAMES", "USAGE", "add_arguments", "run"]
+
+# Said here too, since the help must not wait for the modules that draw them.
+FAMILY_NAMES = (
+    *("nuclei", "packed", "nested", "shells", "tubes", "sheets", "bodies", "regions", "processes"),
+    "sheathed",
+)
+USAGE = "-o FOLDER [--family NAME ...] [options]"
 DESCRIPTION = """\
 Draw the synthetic scenes that models are trained on: one PNG per family, in each the middle plane from
 above and from the side, and below it the objects that are offered as targets.
 
   napari-nninteractive gallery --output scenes
   napari-nninteractive gallery --output scenes --family nuclei --family tubes --seed 7
+
+Families: nuclei, packed, nested, shells, tubes, sheets, bodies, regions, processes, sheathed
 """
 
 
@@ -25,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--family",
         action="append",
+        choices=FAMILY_NAMES,
         metavar="NAME",
         help="only this family; may be repeated (default: all)",
     )
@@ -42,11 +53,6 @@ def run(args: argparse.Namespace) -> int:
     from napari_nninteractive.training.scenes import FAMILIES
 
     families = tuple(dict.fromkeys(args.family or FAMILIES))
-    unknown = [f for f in families if f not in FAMILIES]
-    if unknown:
-        raise NNInteractiveError(
-            f"There is no family {unknown[0]}: choose of {', '.join(FAMILIES)}."
-        )
     if args.columns < 1 or args.seed < 0 or not 0.0 <= args.level <= 1.0:
         raise NNInteractiveError(
             "Give --columns of at least 1, --seed of at least 0, and --level from 0 to 1."

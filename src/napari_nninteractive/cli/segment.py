@@ -36,7 +36,8 @@ prediction, and corrects what the ones before it gave.
   napari-nninteractive segment stack.nii.gz --point 30,128,128 -o mask.nii.gz
   napari-nninteractive segment stack.tif --box 30,40:90,40:90 --negative-point 30,95,60 -o mask.tif
 
-The mask is uint8, 1 inside the object, with the spacing, origin and direction of the image.
+The mask is uint8, 1 inside the object, with the spacing, origin and direction of the image; TIFF has a
+place for the spacing only.
 Images: NIfTI, NRRD, MetaImage, TIFF (ImageJ, OME), OME-Zarr. Masks: .nii.gz .nii .nrrd .mha .tif"""
 
 
@@ -86,6 +87,11 @@ def run(args: argparse.Namespace) -> int:
         session.save(args.save_session)
     mask = session.mask[...]
     write_mask(args.output, mask, image, overwrite=args.force)
+    if args.output.name.lower().endswith((".tif", ".tiff")) and image.geometry.is_placed:
+        note(
+            "TIFF has no place for the origin and direction that this image has: "
+            "write .nii.gz, .nrrd or .mha to keep them."
+        )
     voxels = int(np.count_nonzero(mask))
     say(_summary(args.output, voxels, image, session, len(plan), seconds))
     if not voxels:

@@ -49,6 +49,12 @@ class Geometry:
         """Number of axes."""
         return len(self.spacing)
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether it has an origin or a direction that a format with the spacing alone would lose."""
+        plain = Geometry.from_zyx(self.spacing)
+        return (self.origin, self.direction) != (plain.origin, plain.direction)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageFile:

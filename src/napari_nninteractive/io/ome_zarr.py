@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from napari_nninteractive.io.image import Geometry, ImageFile
 from napari_nninteractive.io.units import unit_named
 
 __all__ = ["read_zarr"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +72,7 @@ def read_zarr(path: Path, channel: int | None, timepoint: int | None) -> ImageFi
         raise
     except Exception as error:
         raise ImageError(f"{path.name} cannot be read as OME-Zarr: {error}") from error
-    chosen = select(axes, array.shape, channel, timepoint, path.name)
+    chosen = _selected(node, path, axes, array.shape, channel, timepoint)
     if chosen.order != tuple(sorted(chosen.order)):
         raise ImageError(
             f"{path.name} has its axes in the order {axes}; OME-Zarr wants z before y before x."
@@ -76,6 +80,36 @@ def read_zarr(path: Path, channel: int | None, timepoint: int | None) -> ImageFi
     geometry = Geometry.from_zyx([scale[a] for a in chosen.kept], [start[a] for a in chosen.kept])
     data: ArrayLike3D = _Part(array, chosen)
     return ImageFile(data, geometry, unit)
+
+
+def _selected(
+    node: Any,
+    path: Path,
+    axes: str,
+    shape: Sequence[int],
+    channel: int | None,
+    timepoint: int | None,
+) -> Selection:
+    """Selection of one stack; where the array is a level of an OME-Zarr image, say that its image knows more."""
+    above = path.absolute().parent
+    is_level = hasattr(node, "shape") and any(
+        (above / mark).exists() for mark in (".zgroup", "zarr.json")
+    )
+    try:
+        chosen = select(axes, shape, channel, timepoint, path.name)
+    except ImageError as error:
+        if not is_level:
+            raise
+        raise ImageError(
+            f"{path} is one level of an image, whose axes are named in the folder above: name {path.parent}."
+        ) from error
+    if is_level:
+        _LOG.warning(
+            "%s is one level of an image, read without voxel size; the folder above has it: %s",
+            path,
+            path.parent,
+        )
+    return chosen
 
 
 def _finest(node: Any, name: str) -> tuple[Any, str, list[float], list[float], str]:

@@ -84,8 +84,7 @@ class Board:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ModelError(
-                'TensorBoard is not installed: pip install "napari-nninteractive[training]", or train without '
-                "--tensorboard."
+                "TensorBoard is not installed: pip install tensorboard, or train without --tensorboard."
             ) from error
         self._writer: Any = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
         self._progress = Progress()
