@@ -183,3 +183,52 @@ def test_through_the_public_proxy(make_napari_viewer_proxy: Any) -> None:
     thread = panel._parts.worker._thread
     panel.close_panel()
     thread.join(30)
+
+
+def test_layers_that_were_deleted_are_made_again(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    shown.panel.view.next.click()
+    shown.wait()
+    shown.click((5, 16, 17))
+    labels = shown.labels.copy()
+    shown.panel.view.object_renamed.emit(1, "first")
+    for name in ("image: points", "image: objects"):
+        shown.viewer.layers.remove(name)
+    assert shown.controller.marks, "the prompts are not lost with their layer"
+    shown.choose("point")
+    shown.wait()
+    np.testing.assert_array_equal(shown.labels, labels)
+    np.testing.assert_allclose(shown.set.points.layer.data, [[5, 16, 17]], atol=0.3)
+    shown.click((5, 18, 4))
+    assert shown.labels[5, 18, 4] == 2
+
+
+def test_the_data_of_the_image_are_replaced(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    shown.image.data = IMAGE + 1
+    shown.wait()
+    assert shown.prompts == [Point((5, 6, 7))]
+    assert shown.labels[5, 6, 7] == 1
+    assert shown.controller.desk.session.volume.data is shown.image.data
+    shown.image.data = IMAGE[:, :20, :20]
+    shown.wait()
+    assert shown.prompts == []
+    assert shown.labels.shape == (12, 20, 20)
+    shown.click((5, 6, 7))
+    assert shown.labels[5, 6, 7] == 1
+
+
+def test_the_cost_is_said_before_the_first_prompt(window: Open) -> None:
+    from napari_nninteractive.plugin.desk import Desk
+
+    asked = []
+
+    def cost(session: Any) -> str:
+        asked.append(session)
+        return "About 2 s for a prompt."
+
+    shown = window(IMAGE, Desk(oracle_desk()._load, cost))
+    wait_until(lambda: shown.status == "About 2 s for a prompt.")
+    assert asked == [shown.controller.desk.session]

@@ -20,6 +20,7 @@ from napari_nninteractive.plugin.layers import LayerSet
 from napari_nninteractive.plugin.looks import KEY, Tool
 from napari_nninteractive.plugin.marks import Mark, Source
 from napari_nninteractive.plugin.prompt_layers import Drawing
+from napari_nninteractive.plugin.result_layer import ResultLayer
 from napari_nninteractive.plugin.strokes import Stroke
 
 __all__ = ["Binder"]
@@ -51,6 +52,8 @@ class Binder:
         self._set: LayerSet | None = None
         self._image: Any = None
         self._channel: int | None = None
+        self._version = 0
+        self._results: dict[str, ResultLayer] = {}
         self.tool: Tool = "point"
         self.positive = True
         controller.marks_changed.connect(self._show)
@@ -81,7 +84,11 @@ class Binder:
         if self._set is not None and (image is None or self._set.image is not image):
             self._set.set_visible(False)
             self._close_set()
+        if self._image is not None:
+            self._image.events.data.disconnect(self._on_data)
         self._image, self._channel = image, channel
+        if image is not None:
+            image.events.data.connect(self._on_data)
         if image is None:
             self._controller.close_image()
         else:
@@ -200,6 +207,9 @@ class Binder:
     def close(self) -> None:
         """Listen no more; the user's work stays in the viewer."""
         self._close_set()
+        self._results.clear()
+        if self._image is not None:
+            self._image.events.data.disconnect(self._on_data)
         self._controller.marks_changed.disconnect(self._show)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._viewer = self._image = None
@@ -227,7 +237,7 @@ class Binder:
         """Make the layers of the image, where there are none, and tell the controller."""
         image = self._image
         if self._set is None:
-            self._set = LayerSet(self._viewer, image, frame, self, self.painted)
+            self._set = LayerSet(self._viewer, image, frame, self, self.painted, self._results)
             self._set.bind(self._keys())
         data = image.data[0] if image.multiscale else image.data
         corners = np.vstack([np.zeros(frame.ndim), np.eye(frame.ndim)])
@@ -235,9 +245,8 @@ class Binder:
         result = self._set.result
         existing = None if self._set.is_new else result.count()
         self._set.is_new = True
-        source = Source(
-            (str(image.unique_id), frame), data, frame, convert.voxel_size(world, frame)
-        )
+        key, size = (str(image.unique_id), frame), convert.voxel_size(world, frame)
+        source = Source(key, data, frame, size, self._version)
         self._controller.open(source, result, existing)
 
     def _prompt(self, drawing: Drawing, frame: Frame) -> Prompt:
@@ -272,6 +281,17 @@ class Binder:
         if self._set is not None:
             self._set.close()
             self._set = None
+
+    def _on_data(self, _event: Any) -> None:
+        """The image holds other data now: read it again, and make other layers if its shape is another."""
+        source = self._controller.source
+        self._version += 1
+        frame = self._frame(self._position())
+        if source is not None and source.frame.shape != frame.shape:
+            self._close_set()
+            self.arm()
+        self._open(frame)
+        self.image_changed.emit()
 
     def _on_removed(self, event: Any) -> None:
         if self._image is not None and event.value == self._image:

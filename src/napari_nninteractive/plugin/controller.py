@@ -37,6 +37,7 @@ from napari_nninteractive.plugin.marks import (
     Replace,
     Reset,
     Run,
+    Show,
     Source,
     SwitchTo,
     Undo,
@@ -226,7 +227,7 @@ class Controller:
         self._pending, self._committed, self._last = [], (), None
         self._label = book.free_label()
         book.highest = max(book.highest, self._label)
-        self._submit(None)
+        self._submit(Show() if fresh and not existing else None)
 
     def refresh(self) -> None:
         """Ask the engine again what is there."""

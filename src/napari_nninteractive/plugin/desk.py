@@ -28,6 +28,7 @@ from napari_nninteractive.plugin.marks import (
     Replace,
     Reset,
     Run,
+    Show,
     Source,
     SwitchTo,
     Undo,
@@ -37,7 +38,7 @@ from napari_nninteractive.plugin.saved import SavedObject
 if TYPE_CHECKING:
     from napari_nninteractive.engine.session import InferenceSession
 
-__all__ = ["Desk", "Moment", "load_session"]
+__all__ = ["Desk", "Moment", "load_session", "measure_cost"]
 
 Steps = tuple[Step, ...]
 ProgressLike = Callable[[Any], object]
@@ -58,6 +59,15 @@ def load_session(choice: ModelChoice) -> InferenceSession:
         choice.device,
         precision=choice.precision,  # type: ignore[arg-type]  # checked there
     )
+
+
+def measure_cost(session: InferenceSession) -> str:
+    """Time one pass of the network on a small patch, and say what it means."""
+    from napari_nninteractive.engine.estimate import estimate
+
+    found = estimate(session.model, precision=session.precision)  # type: ignore[arg-type]
+    memory = f"{found.bytes / 2**30:.1f} GB" if found.bytes >= 2**30 else f"{found.bytes >> 20} MB"
+    return f"About {found.seconds:.1g} s and {memory} for a prompt, more for large objects ({found.device})."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,13 +111,20 @@ class Desk:
     ----------
     load : callable
         Makes a session for a `ModelChoice`.
+    cost : callable, optional
+        Says what a prompt will cost with a session.
     """
 
-    def __init__(self, load: Callable[[ModelChoice], InferenceSession] = load_session) -> None:
-        self._load = load
+    def __init__(
+        self,
+        load: Callable[[ModelChoice], InferenceSession] = load_session,
+        cost: Callable[[InferenceSession], str] | None = None,
+    ) -> None:
+        self._load, self._cost = load, cost
         self._choice: ModelChoice | None = None
         self._session: InferenceSession | None = None
         self._opened: object = None
+        self._version = 0
         self._timelines: dict[object, _Timeline] = {}
         self._marks: dict[int, Mark] = {}  # by identity of the prompt, which the mark keeps alive
 
@@ -115,6 +132,12 @@ class Desk:
     def session(self) -> InferenceSession | None:
         """The session, once there is one."""
         return self._session
+
+    def cost(self) -> str:
+        """What a prompt will cost, in words; "" where that is not known."""
+        if self._session is None or self._cost is None:
+            return ""
+        return self._cost(self._session)
 
     def ready(self, choice: ModelChoice, source: Source, label: int) -> InferenceSession:
         """Load the model and open the image, where they are not open yet.
@@ -131,10 +154,10 @@ class Desk:
         if self._session is None or choice != self._choice:
             session = self._load(choice)
             self._session, self._choice, self._opened = session, choice, None
-        if self._opened != source.key:
+        if (self._opened, self._version) != (source.key, source.version):
             self._leave()
             self._session.set_image(source.frame.select(source.data), _spacing_of(source))
-            self._opened = source.key
+            self._opened, self._version = source.key, source.version
             timeline = self._timelines.setdefault(source.key, _Timeline(Moment(label)))
             self._restore(timeline.now)
         return self._session
@@ -180,6 +203,8 @@ class Desk:
                 return self._predict(lambda s: s.remove(index, **options))
             case Undo() | Redo():
                 return self._travel(back=isinstance(command, Undo))
+            case Show():
+                return self._show()
             case _:
                 return self._rearrange(command)
 
@@ -335,6 +360,13 @@ class Desk:
         target.append(old)
         timeline.now = new
         return self._go(old, new)
+
+    def _show(self) -> Outcome:
+        empty = self._empty()
+        changes: tuple[Change, ...] = ()
+        for label, steps in self._timeline().now.objects.items():
+            changes += _difference(label, empty, empty.moved_to(steps))
+        return self.outcome(changes=changes)
 
     def _rearrange(self, command: SwitchTo | Reset | Delete) -> Outcome:
         timeline = self._timeline()

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from napari.layers import Labels
+
 from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.looks import Tool, role_of
 from napari_nninteractive.plugin.marks import Mark
@@ -41,6 +43,8 @@ class LayerSet:
         Told what is drawn.
     painted : callable
         Told what is painted into the objects.
+    results : dict
+        Results by the id of their layer: those that are known are used again, and others are added.
     """
 
     def __init__(
@@ -50,9 +54,12 @@ class LayerSet:
         frame: Frame,
         hand: Hand,
         painted: Callable[[Stroke, Counter[int]], None],
+        results: dict[str, ResultLayer],
     ) -> None:
         self.image = image
-        found = {role_of(layer, image): layer for layer in viewer.layers}
+        found = {
+            role_of(layer, image): layer for layer in viewer.layers if _fits(layer, frame.shape)
+        }
         extent = float(max(frame.shape[a] for a in frame.spatial[-2:]))
 
         def layer_of(role: str, make: Callable[[], Any]) -> Any:
@@ -62,9 +69,9 @@ class LayerSet:
             return found[role]
 
         self.is_new = ResultLayer.role not in found
-        self.result = ResultLayer(
-            layer_of(ResultLayer.role, lambda: ResultLayer.make(image, frame.shape)), painted
-        )
+        layer = layer_of(ResultLayer.role, lambda: ResultLayer.make(image, frame.shape))
+        self.result = results.setdefault(str(layer.unique_id), ResultLayer(layer, painted))
+        self.result.listen()
         self.strokes = StrokeMarks(
             layer_of(StrokeMarks.role, lambda: StrokeMarks.make(image, frame.shape, extent)), hand
         )
@@ -139,6 +146,13 @@ class LayerSet:
     def _moved(self, _layer: Any, _event: Any) -> None:
         for part in (self.points, self.shapes):
             part.ignored_button = False
+
+
+def _fits(layer: Any, shape: tuple[int, ...]) -> bool:
+    """Whether a layer of ours has the axes of the image, and its voxels if it has any."""
+    return bool(layer.ndim == len(shape)) and (
+        not isinstance(layer, Labels) or tuple(layer.data.shape) == shape
+    )
 
 
 def _pressing(action: Callable[[], object]) -> Callable[[Any], None]:

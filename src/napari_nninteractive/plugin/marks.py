@@ -36,6 +36,7 @@ __all__ = [
     "Replace",
     "Reset",
     "Run",
+    "Show",
     "Source",
     "SwitchTo",
     "Undo",
@@ -95,12 +96,15 @@ class Source:
         Which part.
     spacing : tuple of float
         Physical size of a voxel along (z, y, x).
+    version : int
+        Goes up when the data are replaced, so that they are read again.
     """
 
     key: object
     data: Any
     frame: Frame
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,7 +163,12 @@ class Delete:
     label: int
 
 
-Command = Add | Replace | Remove | Run | Undo | Redo | SwitchTo | Reset | Delete
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Write all objects again, into a result that is empty."""
+
+
+Command = Show | Add | Replace | Remove | Run | Undo | Redo | SwitchTo | Reset | Delete
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,7 +231,7 @@ def fold(marks: tuple[Mark, ...], commands: Iterable[Command]) -> tuple[Mark, ..
                 marks = tuple(m for m in marks if m.uid != command.uid)
             case Reset():
                 marks = ()
-            case Run():
+            case Run() | Show():
                 pass
             case _:
                 return None

@@ -32,7 +32,8 @@ class ResultLayer:
 
     def __init__(self, layer: Any, painted: Callable[[Stroke, Counter[int]], None]) -> None:
         self.layer, self._painted = layer, painted
-        layer.events.paint.connect(self._on_paint)
+        self._listens = False
+        self.listen()
 
     @staticmethod
     def make(image: Any, shape: tuple[int, ...]) -> Any:
@@ -45,9 +46,17 @@ class ResultLayer:
             **aligned(image),
         )
 
+    def listen(self) -> None:
+        """Listen to the layer, again after `close`."""
+        if not self._listens:
+            self.layer.events.paint.connect(self._on_paint)
+            self._listens = True
+
     def close(self) -> None:
         """Listen no more; the layer stays."""
-        self.layer.events.paint.disconnect(self._on_paint)
+        if self._listens:
+            self.layer.events.paint.disconnect(self._on_paint)
+            self._listens = False
 
     def labels(self, largest: int) -> NDArray[Any]:
         """Array of all labels, of a dtype that holds the largest."""

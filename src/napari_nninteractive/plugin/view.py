@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QButtonGroup,
@@ -345,7 +345,9 @@ class View(QWidget):
         for uid, text, positive in marks:
             item = QListWidgetItem(text)
             item.setData(Qt.ItemDataRole.UserRole, uid)
-            item.setForeground(QColor(COLOURS[positive]))
+            swatch = QPixmap(10, 10)
+            swatch.fill(QColor(COLOURS[positive]))
+            item.setIcon(QIcon(swatch))
             self.marks.addItem(item)
         self.marks.setCurrentRow(min(row, len(marks) - 1))
 

@@ -16,7 +16,7 @@ from napari_nninteractive.errors import Cancelled
 from napari_nninteractive.plugin import texts
 from napari_nninteractive.plugin.binder import Binder
 from napari_nninteractive.plugin.controller import Controller
-from napari_nninteractive.plugin.desk import Desk
+from napari_nninteractive.plugin.desk import Desk, measure_cost
 from napari_nninteractive.plugin.files_part import FilesPart
 from napari_nninteractive.plugin.looks import COLOURS, KEY
 from napari_nninteractive.plugin.marks import ModelChoice, describe
@@ -46,7 +46,7 @@ class Panel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
-        self._parts = _Parts(napari_viewer, self.view, desk or Desk())
+        self._parts = _Parts(napari_viewer, self.view, desk or Desk(cost=measure_cost))
         # Qt destroys the widget with the viewer's window; what it owns must not wait for Python to notice.
         self.destroyed.connect(self._parts.close)
 
@@ -80,6 +80,7 @@ class _Parts:
         self.files = FilesPart(view, self.controller, self.binder)
         self._probability = ProbabilityLayer(viewer)
         self._autosave = qdebounced(self.files.autosave, timeout=3000)
+        self._ask_cost = qdebounced(self._estimate, timeout=1500)
         self._follow = qdebounced(self.binder.follow, timeout=150)
         self._wishes: list[tuple[Any, Callable[..., Any]]] = []
         self._connections: list[tuple[Any, Callable[..., Any]]] = []
@@ -96,6 +97,7 @@ class _Parts:
         self._closed = True
         self._follow.cancel()
         self._autosave.cancel()
+        self._ask_cost.cancel()
         alive = isalive(self._view)  # type: ignore[no-untyped-call]
         wishes = self._wishes if alive else []  # Qt ends those of a view that it destroyed
         for signal, slot in (*wishes, *reversed(self._connections)):
@@ -301,7 +303,19 @@ class _Parts:
             names = [("Mean of channels", None)] + [(f"{n}", n) for n in range(count)]
             view.show_channels(names if count > 1 else [], source.frame.channel)
             view.show_fact(texts.image_fact(source, texts.unit_of(image)))
+            self._ask_cost()
         self._show()
+
+    def _estimate(self) -> None:
+        """Say what a prompt will cost, as long as none has shown it."""
+        controller = self.controller
+        if controller.source is not None and not controller.busy and not controller.marks:
+            desk = controller.desk
+            controller.work(desk.cost, self._show_cost)
+
+    def _show_cost(self, text: str) -> None:
+        if text and not self.controller.marks:
+            self._view.show_status(text)
 
     def _show(self) -> None:
         if self._closed:

@@ -1,0 +1,94 @@
+"""Pictures of the panel for the documentation: python scripts/screenshots.py [FOLDER] (needs a screen, or xvfb-run).
+
+Everything shown is made by the program itself: the sample stack of nuclei, real prompts, the built-in model.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+scratch = tempfile.mkdtemp()
+os.environ.setdefault("NAPARI_CONFIG", str(Path(scratch) / "settings.yaml"))  # not the user's
+os.environ["XDG_STATE_HOME"] = scratch
+
+import napari  # noqa: E402
+from napari.settings import get_settings  # noqa: E402
+from qtpy.QtWidgets import QApplication  # noqa: E402
+
+from napari_nninteractive.core.prompts import Point  # noqa: E402
+from napari_nninteractive.core.samples import nuclei  # noqa: E402
+from napari_nninteractive.core.simulate import centre_point  # noqa: E402
+from napari_nninteractive.plugin.widget import Panel  # noqa: E402
+
+DEFAULT = Path(__file__).resolve().parent.parent / "docs" / "images"
+
+
+def wait(until: Callable[[], bool] = lambda: False, seconds: float = 0.4) -> None:
+    """Let the window work for a while, or until something is true."""
+    end = time.monotonic() + (seconds if not until.__code__.co_names else 120)
+    while time.monotonic() < end and not until():
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+def main(folder: Path) -> None:
+    """Take all pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sample = nuclei()
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 940)
+    viewer.add_image(
+        sample.image, name=sample.name, scale=sample.spacing, units=("micrometer",) * 3
+    )
+    panel = Panel(viewer)
+    viewer.window.add_dock_widget(panel, name="nnInteractive", area="right")
+    target = centre_point(sample.labels == sample.inner_object())
+    viewer.dims.set_point(0, target.position[0] * sample.spacing[0])
+    wait(lambda: not panel.controller.busy)
+    wait()
+    viewer.reset_view()
+    wait()
+
+    def shoot(name: str) -> None:
+        wait()
+        viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
+
+    def add(point: Point) -> None:
+        panel.binder.set.points.layer.add([point.position])
+        wait(lambda: not panel.controller.busy)
+
+    shoot("panel_start")
+    add(target)
+    shoot("panel_object")
+    others = [
+        n
+        for n in range(1, int(sample.labels.max()) + 1)
+        if (sample.labels == n)[target.position[0]].any()
+    ]
+    for label in [n for n in others if n != sample.inner_object()][:2]:
+        panel.view.next.click()
+        wait(lambda: not panel.controller.busy)
+        flat = (sample.labels == label)[target.position[0]]
+        row, column = centre_point(flat[None]).position[1:]
+        add(Point((target.position[0], row, column)))
+    panel.view.signs[False].click()
+    shoot("panel_objects")
+    panel.view.signs[True].click()
+    get_settings().appearance.theme = "light"
+    shoot("panel_light")
+    panel.binder.set.points.layer.add([(5, 500, 500)])
+    wait(lambda: not panel.controller.busy)
+    shoot("panel_error")
+    get_settings().appearance.theme = "dark"
+    shoot("panel_error_dark")
+    panel.close_panel()
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT)
