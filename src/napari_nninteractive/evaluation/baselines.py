@@ -119,9 +119,10 @@ def _region_growing(image: Float, seeds: Seeds, spacing: Sequence[float]) -> Boo
     threshold = _otsu(image)
     parts, count = ndimage.label(seeds.inside)
     found = seeds.inside.copy()
-    for place in ndimage.center_of_mass(seeds.inside, parts, range(1, count + 1)):
-        at = _nearest(seeds.inside, place)
-        tolerance = abs(float(image[at]) - threshold)
+    for number in range(1, count + 1):
+        part = np.asarray(parts == number)
+        at = _nearest(part, ndimage.center_of_mass(part))
+        tolerance = abs(float(np.median(image[part])) - threshold)
         found |= flood(image, at, tolerance=tolerance)  # type: ignore[no-untyped-call]
     return _cut(image, found, seeds, spacing)
 
