@@ -246,6 +246,22 @@ def test_what_is_painted_by_hand_is_kept_by_the_next_prompt() -> None:
     assert bench.result.array[10, 10, 10] == 1
 
 
+def test_what_is_painted_into_a_finished_object_is_kept_when_it_is_edited_again() -> None:
+    bench = Bench()
+    bench.controller.add(box(3))
+    bench.controller.next_object()
+    bench.controller.add(box(5))
+    bench.result.array[3, 4, 4:6] = 0
+    bench.result.array[10, 10, 10] = 1
+    bench.controller.painted(Counter({1: -1}))
+    bench.controller.select_object(1)
+    bench.controller.add(box(7))
+    assert bench.result.array[3, 4, 4:8].tolist() == [0, 0, 1, 1]
+    assert bench.result.array[10, 10, 10] == 1
+    assert bench.voxels == {1: 31, 2: 16}
+    assert bench.controller.objects()[0].voxels == 31
+
+
 def test_without_auto_run_marks_wait_for_run() -> None:
     bench = Bench()
     bench.controller.auto_run = False

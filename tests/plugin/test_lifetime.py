@@ -122,7 +122,9 @@ def test_opening_the_panel_again_goes_on_with_its_layers(window: Open) -> None:
     shown.wait()
     assert list(shown.viewer.layers) == layers
     assert shown.controller.label == 2
+    assert len(shown.set.points.layer.data) == 0
     shown.click((5, 16, 17))
+    assert shown.prompts == [Point((5, 16, 17))]
     assert shown.labels[5, 6, 7] == 1
     assert shown.labels[5, 16, 17] == 2
     assert [o.label for o in shown.controller.objects()] == [1, 2]

@@ -54,6 +54,8 @@ class Book:
         What lies under each object.
     drawn : set of int
         Labels that something was drawn for.
+    by_hand : set of int
+        Labels that were painted by hand while another object was the current one.
     highest : int
         Largest label that was given out.
     """
@@ -63,6 +65,7 @@ class Book:
     prompts: dict[int, int] = field(default_factory=dict)
     covered: dict[int, Covered] = field(default_factory=dict)
     drawn: set[int] = field(default_factory=set)
+    by_hand: set[int] = field(default_factory=set)
     highest: int = 0
 
     def used(self) -> set[int]:

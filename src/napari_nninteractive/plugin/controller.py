@@ -332,6 +332,9 @@ class Controller:
         self._submit(SwitchTo(label))
         if self._is_foreign(label):
             self.start_from(self._reader(label))
+        elif label in self.book.by_hand:
+            self._keep_painted(label)
+        self.book.by_hand.discard(label)
 
     def reset(self) -> None:
         """Start the current object again."""
@@ -360,7 +363,10 @@ class Controller:
 
     def painted(self, counts: Counter[int]) -> None:
         """Voxels were won and lost by hand."""
-        self.book.voxels.update(counts)
+        book = self.book
+        book.voxels.update(counts)
+        book.highest = max([book.highest, *counts])
+        book.by_hand |= set(counts) - {self.label}
         self.changed.emit()
 
     def cancel(self) -> None:
@@ -384,6 +390,27 @@ class Controller:
     def _is_foreign(self, label: int) -> bool:
         """Whether an object was not made here, so that only its mask is known."""
         return label not in self.book.prompts and self.book.voxels[label] > 0
+
+    def _keep_painted(self, label: int) -> None:
+        """Make edits of what was painted into an object while it was not the current one."""
+        read = self._reader(label)
+        labels = self._target.labels(label) if self._target is not None else None
+        source, desk = self._source, self._desk
+
+        def compare() -> list[tuple[NDArray[np.bool_], bool]]:
+            if source is None or desk.session is None:
+                return []
+            whole = Box.of_shape(source.frame.volume_shape)
+            mask, own = np.asarray(desk.session.mask) != 0, read()
+            free = source.frame.read(labels, whole) == 0
+            return [(own & ~mask, True), (mask & free, False)]
+
+        def edit(found: list[tuple[NDArray[np.bool_], bool]]) -> None:
+            for mask, value in found:
+                if self.label == label and mask.any():
+                    self.edit(mask, (0, 0, 0), value=value)
+
+        self.work(compare, edit)
 
     def _reader(self, label: int) -> Callable[[], NDArray[np.bool_]]:
         """Reads the mask of an object from the result."""

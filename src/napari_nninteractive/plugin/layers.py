@@ -104,7 +104,8 @@ class LayerSet:
         for part in (self.points, self.shapes, self.strokes):
             part.arm(positive=positive)
             if part.role == role:
-                part.layer.visible = True
+                if not part.layer.visible:  # setting it draws all again
+                    part.layer.visible = True
                 viewer.layers.selection.active = part.layer
                 part.layer.mode = mode
 

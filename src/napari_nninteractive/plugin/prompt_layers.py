@@ -71,6 +71,10 @@ class _Rows:
         self._syncing = False
         self.positive = True
         self.ignored_button = False
+        if len(
+            layer.data
+        ):  # of a panel that was closed: its engine is gone, and its objects are kept
+            self._fill()
         layer.events.data.connect(self._on_data)
 
     def close(self) -> None:
@@ -79,9 +83,11 @@ class _Rows:
 
     def arm(self, *, positive: bool) -> None:
         """Draw with this sign from now on."""
-        self.positive = positive
-        self.layer.selected_data = set()
-        self._paint_next(positive)
+        if self.layer.selected_data:
+            self.layer.selected_data = set()
+        if positive != self.positive:
+            self.positive = positive
+            self._paint_next(positive)
 
     def selected(self) -> list[int]:
         """Uids of what is selected."""

@@ -43,6 +43,9 @@ class StrokeMarks:
         self._colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
         self._next = 1
         self.positive = True
+        if layer.data.any():  # of a panel that was closed
+            layer.data[...] = 0
+            layer.refresh()
         layer.events.paint.connect(self._on_paint)
         self.arm(positive=True)
 

@@ -96,6 +96,7 @@ class View(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("nninteractive")
+        self._shown: dict[str, list[Any]] = {}  # what long lists show, so as not to fill them again
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 6, 8, 6)
         column.setSpacing(5)
@@ -340,6 +341,9 @@ class View(QWidget):
 
     def show_marks(self, marks: Sequence[tuple[int, str, bool]]) -> None:
         """Prompts: uid, text, sign."""
+        if self._shown.get("marks") == list(marks):
+            return
+        self._shown["marks"] = list(marks)
         row = self.marks.currentRow()
         self.marks.clear()
         for uid, text, positive in marks:
@@ -353,6 +357,9 @@ class View(QWidget):
 
     def show_objects(self, rows: Sequence[ObjectRow], unit: str) -> None:
         """Objects, the current one in bold; volumes in a unit."""
+        if self._shown.get("objects") == [*rows, unit]:
+            return
+        self._shown["objects"] = [*rows, unit]
         chosen = self.chosen_object()
         blocker = QSignalBlocker(self.objects)
         header = self.objects.horizontalHeaderItem(2)

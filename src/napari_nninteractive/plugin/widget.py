@@ -207,6 +207,10 @@ class _Parts:
         self._choose_image(self.binder.image, channel)
 
     def _choose_tool(self, tool: str) -> None:
+        if self._viewer.dims.ndisplay == 3:
+            self._view.show_error(
+                "Prompts are drawn in slices: go back to the 2D view with the second button below the list of layers."
+            )
         if self.binder.image is not None:
             self.binder.arm(tool)
         self._view.show_tool(self.binder.tool, positive=self.binder.positive)
