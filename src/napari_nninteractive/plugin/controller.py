@@ -10,9 +10,8 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from napari_nninteractive.errors import Cancelled, NNInteractiveError, PromptErr
 from napari_nninteractive.plugin.book import Book, ObjectRow
 from napari_nninteractive.plugin.convert import flipped
 from napari_nninteractive.plugin.desk import Desk
+from napari_nninteractive.plugin.jobs import Job, Target, WorkerLike, run_job
 from napari_nninteractive.plugin.marks import (
     Add,
     Command,
@@ -45,52 +45,7 @@ from napari_nninteractive.plugin.marks import (
 )
 from napari_nninteractive.plugin.result import Covered, write
 
-__all__ = ["Controller", "Target", "WorkerLike"]
-
-
-class WorkerLike(Protocol):
-    """What runs jobs; see `worker.Worker`."""
-
-    def submit(
-        self,
-        run: Callable[[Any], Any],
-        done: Callable[[Any], None],
-        failed: Callable[[BaseException], None],
-        progress: Callable[[Any], None] = ...,
-    ) -> None:
-        """Queue a job."""
-
-    def cancel(self) -> None:
-        """Stop the running job."""
-
-    def discard(self) -> None:
-        """Drop all jobs."""
-
-    def close(self) -> None:
-        """End."""
-
-
-class Target(Protocol):
-    """Where objects are written; a Labels layer, in the window."""
-
-    def labels(self, largest: int) -> Any:
-        """Array of all labels, of a dtype that holds the largest."""
-
-    def redraw(self) -> None:
-        """Show what was written."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Job:
-    """A command on its way, with all it needs."""
-
-    source: Source
-    target: Target
-    choice: ModelChoice
-    label: int
-    command: Command | None  # None: only open the image
-    overwrite: bool
-    probability: bool
+__all__ = ["Controller"]
 
 
 class Controller:
@@ -122,7 +77,7 @@ class Controller:
         self._target: Target | None = None
         self._books: dict[Target | None, Book] = {}
         self._committed: tuple[Mark, ...] = ()
-        self._pending: list[_Job] = []
+        self._pending: list[Job] = []
         self._uids = itertools.count(1)
         self._last: Outcome | None = None
         self._label = 1
@@ -425,7 +380,7 @@ class Controller:
                 PromptError("There is no image to segment: open one, then choose it at the top.")
             )
             return
-        job = _Job(
+        job = Job(
             self._source,
             self._target,
             self._choice,
@@ -440,7 +395,7 @@ class Controller:
         self._jobs += 1
         desk = self._desk
         self._worker.submit(
-            lambda call: _run(desk, job, call),
+            lambda call: run_job(desk, job, call),
             partial(self._done, job),
             partial(self._failed, job),
             self.progressed.emit,
@@ -462,7 +417,7 @@ class Controller:
 
         self._worker.submit(lambda _: make(), done, failed)
 
-    def _settle(self, job: _Job) -> bool:
+    def _settle(self, job: Job) -> bool:
         """Whether a job that has ended was for what is open now."""
         self._jobs -= 1
         self.progressed.emit(None)
@@ -471,7 +426,7 @@ class Controller:
         self._pending.remove(job)
         return True
 
-    def _done(self, job: _Job, outcome: Outcome) -> None:
+    def _done(self, job: Job, outcome: Outcome) -> None:
         current = self._settle(job)
         self._write(job, outcome)
         if current:
@@ -484,7 +439,7 @@ class Controller:
             self.failed.emit(Cancelled("Stopped. The prompt is kept; Run predicts with it."))
         self.changed.emit()
 
-    def _write(self, job: _Job, outcome: Outcome) -> None:
+    def _write(self, job: Job, outcome: Outcome) -> None:
         book = self._books.setdefault(job.target, Book())
         book.prompts.update(outcome.prompts)
         book.highest = max(book.highest, outcome.label)
@@ -499,7 +454,7 @@ class Controller:
         if outcome.changes:
             job.target.redraw()
 
-    def _failed(self, job: _Job, error: BaseException) -> None:
+    def _failed(self, job: Job, error: BaseException) -> None:
         if self._settle(job):
             self._show()
         self.failed.emit(error)
@@ -511,11 +466,3 @@ class Controller:
         marks = self.marks
         if marks is not None:
             self.marks_changed.emit(marks)
-
-
-def _run(desk: Desk, job: _Job, call: Any) -> Outcome:
-    """On the worker's thread."""
-    desk.ready(job.choice, job.source, job.label)
-    if job.command is None:
-        return desk.outcome()
-    return desk.do(job.command, call.cancel, call.progress, probability=job.probability)

@@ -20,17 +20,22 @@ from qtpy.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QProgressBar,
-    QPushButton,
-    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_nninteractive.plugin.book import ObjectRow
 from napari_nninteractive.plugin.looks import COLOURS
+from napari_nninteractive.plugin.view_parts import (
+    heading,
+    item_data,
+    make_button,
+    make_choice,
+    make_combo,
+    wrapped,
+)
 
 __all__ = ["KEYS", "View"]
 
@@ -113,12 +118,12 @@ class View(QWidget):
         grid = QGridLayout()
         grid.setSpacing(4)
         grid.setColumnStretch(1, 1)
-        self.image = _combo("The image to segment")
-        self.channel = _combo("Which channel; the mean of all shows most")
-        self.model = _combo("What finds the objects; the built-in model needs no download")
-        self.device = _combo("Where it computes")
+        self.image = make_combo("The image to segment")
+        self.channel = make_combo("Which channel; the mean of all shows most")
+        self.model = make_combo("What finds the objects; the built-in model needs no download")
+        self.device = make_combo("Where it computes")
         self._channel_name = QLabel("Channel")
-        self._fact = _small()
+        self._fact = wrapped()
         rows: list[tuple[QWidget, QWidget]] = [
             (QLabel("Image"), self.image),
             (self._channel_name, self.channel),
@@ -138,12 +143,12 @@ class View(QWidget):
         self.device.activated.connect(lambda _: self.device_chosen.emit(self.device.currentData()))
 
     def _make_tools(self, column: QVBoxLayout) -> None:
-        column.addWidget(_heading("Draw a prompt"))
+        column.addWidget(heading("Draw a prompt"))
         self.tools, self.signs = {}, {}
         row, group = QHBoxLayout(), QButtonGroup(self)
         row.setSpacing(3)
         for tool, (name, tip) in _TOOLS.items():
-            button = _choice(f"{name}\n{KEYS[tool]}", f"{tip} (key {KEYS[tool]})")
+            button = make_choice(f"{name}\n{KEYS[tool]}", f"{tip} (key {KEYS[tool]})")
             button.clicked.connect(partial(self.tool_chosen.emit, tool))
             button.setStyleSheet(_CHOICE.format(colour="#0072b2", text="white"))
             group.addButton(button)
@@ -153,7 +158,7 @@ class View(QWidget):
         row, group = QHBoxLayout(), QButtonGroup(self)
         row.setSpacing(3)
         for sign, (name, tip) in _SIGNS.items():
-            button = _choice(name, f"{tip} (key {KEYS['sign']} switches)")
+            button = make_choice(name, f"{tip} (key {KEYS['sign']} switches)")
             button.setStyleSheet(_CHOICE.format(colour=COLOURS[sign], text="black"))
             button.clicked.connect(partial(self.sign_chosen.emit, sign))
             group.addButton(button)
@@ -167,7 +172,7 @@ class View(QWidget):
         row = QHBoxLayout()
         self.auto_run = QCheckBox("Run after each prompt")
         self.auto_run.setChecked(True)
-        self.run = _button("Run", f"Find the object from all prompts (key {KEYS['run']})")
+        self.run = make_button("Run", f"Find the object from all prompts (key {KEYS['run']})")
         row.addWidget(self.auto_run)
         row.addStretch()
         row.addWidget(self.run)
@@ -177,14 +182,14 @@ class View(QWidget):
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(12)
         self.progress.setRange(0, 1)
-        self.cancel = _button("Cancel", "Stop computing; the prompt is kept")
+        self.cancel = make_button("Cancel", "Stop computing; the prompt is kept")
         row.addWidget(self.progress)
         row.addWidget(self.cancel)
         column.addLayout(row)
-        self._status = _small()
+        self._status = wrapped()
         self._status.setText("Click on an object, or choose a tool.")
         column.addWidget(self._status)
-        self._error = _small()
+        self._error = wrapped()
         self._error.setObjectName("error")
         self._error.setStyleSheet(
             "#error {border: 2px solid #d55e00; border-radius: 3px; padding: 4px;}"
@@ -192,7 +197,7 @@ class View(QWidget):
         self._error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._error.hide()
         column.addWidget(self._error)
-        self.action = _button("", "")
+        self.action = make_button("", "")
         self.action.hide()
         self._act: Callable[[], object] | None = None
         self.action.clicked.connect(self._acted)
@@ -202,18 +207,18 @@ class View(QWidget):
         self.cancel.clicked.connect(lambda: self.cancel_wanted.emit())
 
     def _make_marks(self, column: QVBoxLayout) -> None:
-        column.addWidget(_heading("Prompts of this object"))
+        column.addWidget(heading("Prompts of this object"))
         self.marks = QListWidget()
         self.marks.setFixedHeight(74)
         self.marks.setToolTip("Click to go to a prompt")
-        self.marks.itemClicked.connect(lambda item: self.mark_chosen.emit(_data(item)))
+        self.marks.itemClicked.connect(lambda item: self.mark_chosen.emit(item_data(item)))
         column.addWidget(self.marks)
         row = QHBoxLayout()
         row.setSpacing(3)
-        self.undo = _button("Undo", f"Take the last step back (key {KEYS['undo']})")
-        self.redo = _button("Redo", f"Do the undone step again (key {KEYS['redo']})")
-        self.flip = _button("± Flip", "Switch the sign of the chosen prompts")
-        self.delete = _button("Delete", "Take the chosen prompt away, as if never drawn")
+        self.undo = make_button("Undo", f"Take the last step back (key {KEYS['undo']})")
+        self.redo = make_button("Redo", f"Do the undone step again (key {KEYS['redo']})")
+        self.flip = make_button("± Flip", "Switch the sign of the chosen prompts")
+        self.delete = make_button("Delete", "Take the chosen prompt away, as if never drawn")
         for button in (self.undo, self.redo, self.flip, self.delete):
             row.addWidget(button)
         column.addLayout(row)
@@ -223,11 +228,13 @@ class View(QWidget):
         self.delete.clicked.connect(self._delete_mark)
 
     def _make_objects(self, column: QVBoxLayout) -> None:
-        column.addWidget(_heading("Objects"))
+        column.addWidget(heading("Objects"))
         row = QHBoxLayout()
         row.setSpacing(3)
-        self.next = _button("Next object", f"This one is done; begin another (key {KEYS['next']})")
-        self.reset = _button("Start over", "Empty this object; undo brings it back")
+        self.next = make_button(
+            "Next object", f"This one is done; begin another (key {KEYS['next']})"
+        )
+        self.reset = make_button("Start over", "Empty this object; undo brings it back")
         row.addWidget(self.next, 2)
         row.addWidget(self.reset, 1)
         column.addLayout(row)
@@ -247,15 +254,15 @@ class View(QWidget):
         column.addWidget(self.objects)
         row = QHBoxLayout()
         row.setSpacing(3)
-        self.edit = _button("Edit again", "Go on with the chosen object; its prompts come back")
-        self.remove = _button("Delete", "Take the chosen object away; undo brings it back")
+        self.edit = make_button("Edit again", "Go on with the chosen object; its prompts come back")
+        self.remove = make_button("Delete", "Take the chosen object away; undo brings it back")
         row.addWidget(self.edit)
         row.addWidget(self.remove)
         column.addLayout(row)
         row = QHBoxLayout()
         row.setSpacing(3)
-        self.masks = _combo("Start this object from the selected label of another layer")
-        self.start = _button("Start from", "Begin with the selected label of that layer")
+        self.masks = make_combo("Start this object from the selected label of another layer")
+        self.start = make_button("Start from", "Begin with the selected label of that layer")
         row.addWidget(self.start)
         row.addWidget(self.masks, 1)
         column.addLayout(row)
@@ -274,9 +281,9 @@ class View(QWidget):
     def _make_files(self, column: QVBoxLayout) -> None:
         row = QHBoxLayout()
         row.setSpacing(3)
-        self.table = _button("Table…", "Volumes of all objects, as CSV")
-        self.save = _button("Save…", "Prompts and objects, to go on later")
-        self.open = _button("Open…", "Go on with a saved session")
+        self.table = make_button("Table…", "Volumes of all objects, as CSV")
+        self.save = make_button("Save…", "Prompts and objects, to go on later")
+        self.open = make_button("Open…", "Go on with a saved session")
         for button in (self.table, self.save, self.open):
             row.addWidget(button)
         column.addLayout(row)
@@ -399,7 +406,7 @@ class View(QWidget):
         """Label of the chosen row, or None."""
         rows = {i.row() for i in self.objects.selectedIndexes()}
         item = self.objects.item(min(rows), 0) if rows else None
-        return None if item is None else int(_data(item))
+        return None if item is None else int(item_data(item))
 
     def _acted(self) -> None:
         act = self._act
@@ -419,49 +426,8 @@ class View(QWidget):
         if item is None:
             self.show_error("Choose a prompt in the list first.")
         else:
-            self.mark_deleted.emit(int(_data(item)))
+            self.mark_deleted.emit(int(item_data(item)))
 
     def _renamed(self, item: QTableWidgetItem) -> None:
         if item.column() == 0:
-            self.object_renamed.emit(int(_data(item)), item.text())
-
-
-def _data(item: Any) -> Any:
-    return item.data(Qt.ItemDataRole.UserRole)
-
-
-def _heading(text: str) -> QLabel:
-    label = QLabel(f"<b>{text}</b>")
-    label.setContentsMargins(0, 4, 0, 0)
-    return label
-
-
-def _small() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    return label
-
-
-def _combo(tip: str) -> QComboBox:
-    combo = QComboBox()
-    combo.setToolTip(tip)
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(8)
-    return combo
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.setMinimumWidth(1)
-    return button
-
-
-def _choice(text: str, tip: str) -> QToolButton:
-    button = QToolButton()
-    button.setText(text)
-    button.setToolTip(tip)
-    button.setCheckable(True)
-    button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    return button
+            self.object_renamed.emit(int(item_data(item)), item.text())

@@ -1,0 +1,65 @@
+"""What the controller gives to the worker, and what it needs of worker and result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from napari_nninteractive.plugin.desk import Desk
+from napari_nninteractive.plugin.marks import Command, ModelChoice, Outcome, Source
+
+__all__ = ["Job", "Target", "WorkerLike", "run_job"]
+
+
+class WorkerLike(Protocol):
+    """What runs jobs; see `worker.Worker`."""
+
+    def submit(
+        self,
+        run: Callable[[Any], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[BaseException], None],
+        progress: Callable[[Any], None] = ...,
+    ) -> None:
+        """Queue a job."""
+
+    def cancel(self) -> None:
+        """Stop the running job."""
+
+    def discard(self) -> None:
+        """Drop all jobs."""
+
+    def close(self) -> None:
+        """End."""
+
+
+class Target(Protocol):
+    """Where objects are written; a Labels layer, in the window."""
+
+    def labels(self, largest: int) -> Any:
+        """Array of all labels, of a dtype that holds the largest."""
+
+    def redraw(self) -> None:
+        """Show what was written."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A command on its way, with all it needs."""
+
+    source: Source
+    target: Target
+    choice: ModelChoice
+    label: int
+    command: Command | None  # None: only open the image
+    overwrite: bool
+    probability: bool
+
+
+def run_job(desk: Desk, job: Job, call: Any) -> Outcome:
+    """Run a job, on the worker's thread."""
+    desk.ready(job.choice, job.source, job.label)
+    if job.command is None:
+        return desk.outcome()
+    return desk.do(job.command, call.cancel, call.progress, probability=job.probability)
