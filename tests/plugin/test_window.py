@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fixtures.mouse import drag, press_key, spin
+from fixtures.mouse import drag, press_key, spin, wait_until
 
 from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Scribble
 from napari_nninteractive.core.samples import nuclei
@@ -314,6 +314,13 @@ def test_a_stack_at_time_two(window: Open) -> None:
     assert shown.prompts == [Point((5, 6, 7))]
     assert np.flatnonzero(shown.labels.any((1, 2, 3))).tolist() == [2]
     assert "time 2" in shown.panel.view._fact.text()
+
+
+def test_the_panel_follows_the_time_that_is_shown(window: Open) -> None:
+    shown = window(np.stack([IMAGE] * 3), axis_labels=("t", "z", "y", "x"))
+    shown.viewer.dims.set_point(0, 0)
+    wait_until(lambda: "time 0" in shown.panel.view._fact.text())
+    assert shown.controller.source.frame.holds((0, 0, 0, 0))
 
 
 def test_a_lazy_image(window: Open) -> None:

@@ -164,9 +164,13 @@ class Binder:
             self.failed.emit(error)
             return None
         source = self._controller.source
-        if source is None or source.frame != frame:
+        elsewhere = source is None or source.frame != frame  # drawn before the panel followed
+        if elsewhere:
             self._open(frame)
-        return self._controller.add(prompt, _outline(drawing))
+        uid = self._controller.add(prompt, _outline(drawing))
+        if elsewhere:
+            self.image_changed.emit()
+        return uid
 
     def move(self, uid: int, drawing: Drawing) -> bool:
         """Something was moved or reshaped."""
