@@ -93,6 +93,8 @@ def test_a_model_is_fine_tuned_continued_and_averaged(
     words += ["--batch", "1", "--save-every", "1", "--snapshots", "2"]
     assert main([*words, "--from", str(model), "--patch", "24", "--steps", "1"]) == 0
     assert "one: 24 × 40 × 40 voxels, 1 objects" in capsys.readouterr().err
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    assert state["config"]["episodes"]["start_level"] == 1.0  # no easy scenes for a trained model
     assert main([*words, "--steps", "2", "--resume"]) == 0
     assert "2 steps, 2 samples" in capsys.readouterr().out
     tuned, start = load_model(out, device="cpu"), load_model(model, device="cpu")

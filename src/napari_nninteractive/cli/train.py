@@ -244,9 +244,12 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     """What the options say; what they do not say is as in the run that is continued, or else the default."""
     from napari_nninteractive.training.checkpoint import CHECKPOINT, config_of, read_checkpoint
     from napari_nninteractive.training.config import TrainConfig
+    from napari_nninteractive.training.dataset import EpisodeConfig
 
     earlier = args.output / CHECKPOINT
-    start = TrainConfig(rate=_RATE if args.origin is None else _RATE_FROM)
+    start = TrainConfig(rate=_RATE)
+    if args.origin is not None:  # what is trained already needs no easy scenes to begin with
+        start = TrainConfig(rate=_RATE_FROM, episodes=EpisodeConfig(start_level=1.0))
     if args.resume and earlier.exists():
         start = config_of(read_checkpoint(earlier))
 

@@ -89,19 +89,38 @@ def bodies(rng: np.random.Generator, shape: Shape, step: Step, level: float) -> 
 
 
 def regions(rng: np.random.Generator, shape: Shape, step: Step, level: float) -> Layout:
-    """Large smooth regions with intensities of their own (organs, tissues), with smaller bodies and cords in them."""
+    """Large smooth regions with intensities of their own (organs, tissues), with bodies, cords or growths in them."""
     radius = rng.uniform(12.0, 40.0)
     scale = (radius / step[0], radius / step[1], radius / step[2])
     fields = [smooth_noise(rng, shape, scale) for _ in range(int(rng.integers(2, 5)))]
     chosen = np.argmax(np.stack(fields), 0).astype(np.int16)
     parts, _ = ndi.label(label_borders(chosen, between_objects=False) == 0)
     labels = _grown(parts.astype(np.int16), chosen)
-    inserted = nuclei if rng.random() < 0.6 else tubes
+    inserted = (nuclei, tubes, _growths)[int(rng.choice(3, p=(0.35, 0.25, 0.4)))]
     extra = inserted(rng, shape, step, level).labels
     keep = rng.random(int(extra.max()) + 1) < 0.6
     keep[0] = False
     inside = keep[extra]
     labels[inside] = extra[inside] + int(labels.max())
+    return Layout(labels, np.ones(shape, np.float32), "free")
+
+
+def _growths(rng: np.random.Generator, shape: Shape, step: Step, level: float) -> Layout:
+    """Ragged, lobed bodies that spread into what lies round them: tumours, lesions, infiltrates, plaques."""
+    coords = grid(shape, step)
+    extent = np.array(shape) * np.array(step)
+    labels = np.zeros(shape, np.int16)
+    for value in range(1, int(rng.integers(2, 5))):
+        radius = float(np.exp(rng.uniform(np.log(6.0), np.log(22.0))))
+        centre = (rng.uniform(0.1, 0.9, 3) * extent).astype(np.float32)
+        away = np.sqrt(((coords - centre[:, None, None, None]) ** 2).sum(0)) / np.float32(radius)
+        lobe = radius * rng.uniform(0.25, 0.8)
+        lobes = smooth_noise(rng, shape, (lobe / step[0], lobe / step[1], lobe / step[2]))
+        ragged = away + np.float32(rng.uniform(0.1, 0.2 + 0.25 * level)) * lobes < 1.0
+        pieces, _ = ndi.label(ragged & (labels == 0))
+        sizes = np.bincount(pieces.ravel())
+        if len(sizes) > 1:
+            labels[pieces == 1 + int(sizes[1:].argmax())] = value
     return Layout(labels, np.ones(shape, np.float32), "free")
 
 

@@ -43,14 +43,14 @@ FAMILIES: dict[str, Family] = {
 _EASY = {"nuclei": 0.7, "packed": 0.15, "bodies": 0.1, "regions": 0.05}
 _FULL = {
     "nuclei": 0.21,
-    "packed": 0.26,
-    "nested": 0.07,
+    "packed": 0.24,
+    "nested": 0.06,
     "shells": 0.03,
-    "tubes": 0.07,
+    "tubes": 0.06,
     "sheets": 0.03,
-    "bodies": 0.07,
-    "regions": 0.06,
-    "processes": 0.15,
+    "bodies": 0.06,
+    "regions": 0.10,
+    "processes": 0.14,
     "sheathed": 0.07,
 }
 _MIXED = 0.06
