@@ -35,13 +35,21 @@ class Result:
 
     def __init__(self, shape: tuple[int, ...] = SHAPE) -> None:
         self.array = np.zeros(shape, np.uint8)
+        self.numbers: dict[int, int] = {}
         self.drawings = 0
 
     def labels(self, largest: int) -> Any:
         return self.array
 
-    def redraw(self) -> None:
+    def redraw(self, frame: Any, boxes: Any) -> None:
         self.drawings += 1
+
+    def announce(self, numbers: Any) -> None:
+        self.numbers = dict(numbers)
+
+    def renumber(self, numbers: Any) -> Any:
+        wanted = dict(numbers)
+        return (lambda: wanted), self.announce
 
 
 class Bench:

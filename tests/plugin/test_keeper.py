@@ -26,12 +26,20 @@ IMAGE = np.random.default_rng(0).random(SHAPE).astype(np.float32)
 class Result:
     def __init__(self) -> None:
         self.array = np.zeros(SHAPE, np.uint8)
+        self.numbers: dict[int, int] = {}
 
     def labels(self, largest: int) -> Any:
         return self.array
 
-    def redraw(self) -> None:
+    def redraw(self, frame: Any, boxes: Any) -> None:
         pass
+
+    def announce(self, numbers: Any) -> None:
+        self.numbers = dict(numbers)
+
+    def renumber(self, numbers: Any) -> Any:
+        wanted = dict(numbers)
+        return (lambda: wanted), self.announce
 
 
 class Bench:
@@ -176,8 +184,8 @@ def test_nothing_is_autosaved_of_nothing(tmp_path: Path) -> None:
 
 
 def test_the_table(tmp_path: Path) -> None:
-    rows = [ObjectRow(1, "a, b", 10, 2.5, 3, True), ObjectRow(4, "c", 1, 0.25, 0, False)]
-    text = 'id,name,voxels,volume (µm³),prompts\n1,"a, b",10,2.5,3\n4,c,1,0.25,0\n'
+    rows = [ObjectRow(1, 1, "a, b", 10, 2.5, 3, True), ObjectRow(4, 1, "c", 1, 0.25, 0, False)]
+    text = 'id,number,name,voxels,volume (µm³),prompts\n1,1,"a, b",10,2.5,3\n4,1,c,1,0.25,0\n'
     assert table(rows, "µm³") == text
     write_table(tmp_path / "t.csv", rows, "µm³")
     assert (tmp_path / "t.csv").read_text(encoding="utf-8") == text

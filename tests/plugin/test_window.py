@@ -47,7 +47,7 @@ def test_the_first_click_gives_an_object(window: Open, sample: Any) -> None:
     assert shown.panel.view.error == ""
     assert dice(shown.labels == 1, truth) >= 0.8
     assert "1 pass" in shown.status
-    assert shown.panel.view.objects.item(0, 1).text() == str(np.count_nonzero(shown.labels))
+    assert shown.panel.view.objects.item(0, 2).text() == str(np.count_nonzero(shown.labels))
 
 
 @pytest.mark.parametrize("tool", ["box", "scribble", "lasso"])

@@ -53,6 +53,9 @@ class Binder:
         self._image: Any = None
         self._channel: int | None = None
         self._version = 0
+        self._painting = (
+            0  # number of the object that was the current one when its layer was last told
+        )
         self._results: dict[str, ResultLayer] = {}
         self.tool: Tool = "point"
         self.positive = True
@@ -208,6 +211,14 @@ class Binder:
             if mask.any():
                 self._controller.edit(mask.reshape((1,) * pad + mask.shape), origin, value=value)
 
+    def picked(self, label: int) -> None:
+        """An object was picked in the result: go on with it."""
+        self._controller.select_object(label)
+
+    def owner(self, number: int) -> int:
+        """Label of the object that voxels painted with a number go to."""
+        return self._controller.owner(number)
+
     def close(self) -> None:
         """Listen no more; the user's work stays in the viewer."""
         self._close_set()
@@ -241,7 +252,7 @@ class Binder:
         """Make the layers of the image, where there are none, and tell the controller."""
         image = self._image
         if self._set is None:
-            self._set = LayerSet(self._viewer, image, frame, self, self.painted, self._results)
+            self._set = LayerSet(self._viewer, image, frame, self, self, self._results)
             self._set.bind(self._keys())
         data = image.data[0] if image.multiscale else image.data
         corners = np.vstack([np.zeros(frame.ndim), np.eye(frame.ndim)])
@@ -280,6 +291,10 @@ class Binder:
         source = self._controller.source
         if self._set is not None and source is not None:
             self._set.show(marks, source.frame)
+            number = self._controller.book.number(self._controller.label)
+            if number != self._painting:  # else the user may paint with another
+                self._painting = number
+                self._set.result.choose(number)
 
     def _close_set(self) -> None:
         if self._set is not None:

@@ -17,7 +17,9 @@ class ObjectRow:
     Attributes
     ----------
     label : int
-        Its label in the result.
+        Its own label.
+    number : int
+        What its voxels hold in the layer; its label, or a number that it shares with others.
     name : str
         As the user named it.
     voxels : int
@@ -31,6 +33,7 @@ class ObjectRow:
     """
 
     label: int
+    number: int
     name: str
     voxels: int
     volume: float
@@ -48,6 +51,8 @@ class Book:
         Voxels of each label.
     names : dict
         Given by the user.
+    numbers : dict
+        Given by the user or to a new object, where it is not the label.
     prompts : dict
         Number of prompts of each object that was made here.
     covered : dict
@@ -62,6 +67,7 @@ class Book:
 
     voxels: Counter[int] = field(default_factory=Counter)
     names: dict[int, str] = field(default_factory=dict)
+    numbers: dict[int, int] = field(default_factory=dict)
     prompts: dict[int, int] = field(default_factory=dict)
     covered: dict[int, Covered] = field(default_factory=dict)
     drawn: set[int] = field(default_factory=set)
@@ -80,11 +86,29 @@ class Book:
             return self.highest + 1
         return max(self.highest, 1)
 
+    def number(self, label: int) -> int:
+        """What an object's voxels hold in the layer."""
+        return self.numbers.get(label, label)
+
+    def owner(self, number: int, current: int) -> int:
+        """Object that voxels painted with a number go to: the current one, if it has it; 0 stays 0."""
+        if number == 0 or self.number(current) == number:
+            return current if number else 0
+        for label in sorted(self.used()):
+            if self.number(label) == number:
+                return label
+        if self.number(number) == number:
+            return number
+        self.highest = max([self.highest, *self.used()]) + 1  # its label is taken
+        self.numbers[self.highest] = number
+        return self.highest
+
     def rows(self, voxel: float, current: int) -> list[ObjectRow]:
         """All objects by label, for voxels of a volume."""
         return [
             ObjectRow(
                 label,
+                self.number(label),
                 self.names.get(label, f"Object {label}"),
                 self.voxels[label],
                 self.voxels[label] * voxel,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -47,6 +47,8 @@ from napari_nninteractive.plugin.result import Covered, write
 
 __all__ = ["Controller"]
 
+_LARGEST = 2**31 - 1  # what napari's box for a label takes
+
 
 class Controller:
     """Reacts to what the user does.
@@ -83,6 +85,7 @@ class Controller:
         self._label = 1
         self._jobs = 0
         self.auto_run, self.overwrite, self.probability = True, False, False
+        self.same_number = False
         self.prediction: Prediction | None = None
 
     # What there is
@@ -178,6 +181,7 @@ class Controller:
         book = self.book
         if fresh and existing:
             book.voxels.update(existing)
+            book.numbers.update(target.numbers)
             book.highest = max(existing)
         self._pending, self._committed, self._last = [], (), None
         self._label = book.free_label()
@@ -277,6 +281,8 @@ class Controller:
         book = self.book
         label = book.highest + 1
         book.highest = label
+        if self.same_number:
+            self.set_number(label, book.number(self.label))
         self._submit(SwitchTo(label))
         self._show()
 
@@ -315,6 +321,45 @@ class Controller:
         """Name an object."""
         self.book.names[label] = name
         self.changed.emit()
+
+    def set_number(self, label: int, number: int) -> None:
+        """Show an object with a number of the user's; objects with the same one are a class.
+
+        Raises
+        ------
+        PromptError
+            If the number is not at least 1, or too large for a layer.
+        """
+        if not 0 < number <= _LARGEST:
+            raise PromptError(
+                f"{number} is no number for an object: take one from 1 to {_LARGEST}."
+            )
+        if self.book.number(label) != number:
+            self.set_numbers({label: number})
+
+    def set_numbers(self, numbers: Mapping[int, int]) -> None:
+        """Show objects with these numbers; those that are not named keep theirs."""
+        target, book = self._target, self.book
+        if target is None or not numbers:
+            return
+        book.numbers.update(numbers)
+        for label in [n for n, number in book.numbers.items() if n == number]:
+            del book.numbers[label]
+        if target.numbers and not any(book.voxels[label] > 0 for label in numbers):
+            target.announce(book.numbers)
+        else:
+            compute, show = target.renumber(book.numbers)
+
+            def done(shown: Any) -> None:
+                show(shown)
+                self.changed.emit()
+
+            self.work(compute, done)
+        self.changed.emit()
+
+    def owner(self, number: int) -> int:
+        """Label of the object that voxels painted with a number go to."""
+        return self.book.owner(number, self.label)
 
     def painted(self, counts: Counter[int]) -> None:
         """Voxels were won and lost by hand."""
@@ -452,7 +497,7 @@ class Controller:
         if isinstance(job.command, Delete):
             book.prompts.pop(job.command.label, None)
         if outcome.changes:
-            job.target.redraw()
+            job.target.redraw(job.source.frame, [change.box for change in outcome.changes])
 
     def _failed(self, job: Job, error: BaseException) -> None:
         if self._settle(job):

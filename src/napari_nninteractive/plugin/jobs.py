@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from napari_nninteractive.core.box import Box
+from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.desk import Desk
 from napari_nninteractive.plugin.marks import Command, ModelChoice, Outcome, Source
 
@@ -37,11 +39,23 @@ class WorkerLike(Protocol):
 class Target(Protocol):
     """Where objects are written; a Labels layer, in the window."""
 
+    @property
+    def numbers(self) -> Mapping[int, int]:
+        """What objects are shown as, where it is not their label."""
+
     def labels(self, largest: int) -> Any:
         """Array of all labels, of a dtype that holds the largest."""
 
-    def redraw(self) -> None:
-        """Show what was written."""
+    def redraw(self, frame: Frame, boxes: Sequence[Box]) -> None:
+        """Show what was written into boxes of a frame."""
+
+    def announce(self, numbers: Mapping[int, int]) -> None:
+        """Numbers of objects that have no voxels yet, where others have numbers already."""
+
+    def renumber(
+        self, numbers: Mapping[int, int]
+    ) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+        """Show other numbers: what to compute on another thread, and what then to do with it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -65,7 +65,7 @@ class Keeper:
         if source is None or target is None:
             raise SessionError("There is no image, so nothing to save: choose one at the top.")
         book, choice, desk = controller.book, controller.choice, controller.desk
-        labels, names = target.labels(1), dict(book.names)
+        labels, names, numbers = target.labels(1), dict(book.names), dict(book.numbers)
 
         def work() -> Path:
             frames = []
@@ -76,7 +76,7 @@ class Keeper:
                     result = saved.pieces(labels, frame)
                     frames.append(SavedFrame(frame.index, frame.channel, label, objects, result))
             shape = source.frame.shape
-            saved.write(SavedSession(image, shape, choice, names, tuple(frames)), path)
+            saved.write(SavedSession(image, shape, choice, names, tuple(frames), numbers), path)
             return Path(path)
 
         controller.work(work, then)
@@ -160,8 +160,9 @@ class Keeper:
                     new[inside] = label
                     book.voxels.update(difference(old, new))
                     frame.write(labels, box, new)
+                    target.redraw(frame, [box])
                 book.highest = max([book.highest, one.label, *one.objects, *one.result])
-            target.redraw()
+            controller.set_numbers(session.numbers)
             controller.refresh()
             then()
 
@@ -184,8 +185,10 @@ def table(rows: list[ObjectRow], unit: str) -> str:
     """Objects as CSV with a header; volumes in a unit."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "name", "voxels", f"volume ({unit})", "prompts"])
-    writer.writerows([r.label, r.name, r.voxels, f"{r.volume:.6g}", r.prompts] for r in rows)
+    writer.writerow(["id", "number", "name", "voxels", f"volume ({unit})", "prompts"])
+    writer.writerows(
+        [r.label, r.number, r.name, r.voxels, f"{r.volume:.6g}", r.prompts] for r in rows
+    )
     return text.getvalue()
 
 

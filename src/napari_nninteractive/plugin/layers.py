@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +11,8 @@ from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.looks import Tool, role_of
 from napari_nninteractive.plugin.marks import Mark
 from napari_nninteractive.plugin.prompt_layers import Hand, PointMarks, ShapeMarks
-from napari_nninteractive.plugin.result_layer import ResultLayer
+from napari_nninteractive.plugin.result_layer import Painter, ResultLayer
 from napari_nninteractive.plugin.stroke_layer import StrokeMarks
-from napari_nninteractive.plugin.strokes import Stroke
 
 __all__ = ["LayerSet"]
 
@@ -41,8 +39,8 @@ class LayerSet:
         Its axes.
     hand : Hand
         Told what is drawn.
-    painted : callable
-        Told what is painted into the objects.
+    painter : Painter
+        Told what the user does with the objects.
     results : dict
         Results by the id of their layer: those that are known are used again, and others are added.
     """
@@ -53,7 +51,7 @@ class LayerSet:
         image: Any,
         frame: Frame,
         hand: Hand,
-        painted: Callable[[Stroke, Counter[int]], None],
+        painter: Painter,
         results: dict[str, ResultLayer],
     ) -> None:
         self.image = image
@@ -70,7 +68,10 @@ class LayerSet:
 
         self.is_new = ResultLayer.role not in found
         layer = layer_of(ResultLayer.role, lambda: ResultLayer.make(image, frame.shape))
-        self.result = results.setdefault(str(layer.unique_id), ResultLayer(layer, painted))
+        key = str(layer.unique_id)
+        if key not in results:
+            results[key] = ResultLayer(layer, painter)
+        self.result = results[key]
         self.result.listen()
         self.strokes = StrokeMarks(
             layer_of(StrokeMarks.role, lambda: StrokeMarks.make(image, frame.shape, extent)), hand

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.marks import Change
 
-__all__ = ["Covered", "difference", "dtype_for", "write"]
+__all__ = ["Covered", "difference", "dtype_for", "numbered", "write"]
 
 _CHUNK = 64
 
@@ -20,6 +21,35 @@ _CHUNK = 64
 def dtype_for(label: int) -> np.dtype[Any]:
     """Smallest dtype of the result that holds a label."""
     return np.dtype(np.uint8 if label < 256 else np.uint16 if label < 65536 else np.uint32)
+
+
+def numbered(labels: NDArray[Any], numbers: Mapping[int, int]) -> NDArray[Any]:
+    """Labels with other numbers in their place.
+
+    Parameters
+    ----------
+    labels : ndarray of unsigned int
+        Any shape.
+    numbers : mapping of int to int
+        Number by label; the other labels stay as they are.
+
+    Returns
+    -------
+    ndarray
+        A copy, of a dtype that holds all numbers.
+    """
+    dtype = np.promote_types(labels.dtype, dtype_for(max([1, *numbers.values()])))
+    out = labels.astype(dtype)
+    if labels.dtype.itemsize < 4:
+        table = np.arange(np.iinfo(labels.dtype).max + 1, dtype=dtype)
+        for label, number in numbers.items():
+            if label < len(table):
+                table[label] = number
+        np.take(table, labels, out=out)
+    else:
+        for label, number in numbers.items():
+            out[labels == label] = number
+    return out
 
 
 class Covered:

@@ -1,37 +1,69 @@
-"""The Labels layer of objects: written by us, painted by the user."""
+"""The Labels layer of objects: written by us, painted and picked by the user."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nninteractive.plugin.looks import aligned, tag
-from napari_nninteractive.plugin.result import difference, dtype_for
+from napari_nninteractive.core.box import Box
+from napari_nninteractive.plugin.convert import Frame
+from napari_nninteractive.plugin.looks import KEY, aligned, tag
+from napari_nninteractive.plugin.result import difference, dtype_for, numbered
 from napari_nninteractive.plugin.strokes import Stroke, read_stroke
 
-__all__ = ["ResultLayer"]
+__all__ = ["Painter", "ResultLayer"]
+
+
+class Painter(Protocol):
+    """Told what the user does in the layer."""
+
+    def painted(self, stroke: Stroke, counts: Counter[int]) -> None:
+        """Objects won and lost voxels by a stroke; `stroke` is in labels of objects."""
+
+    def picked(self, label: int) -> None:
+        """An object was picked."""
+
+    def owner(self, number: int) -> int:
+        """Label of the object that voxels painted with a number of the layer go to."""
+
+
+@dataclass(slots=True, eq=False)
+class _Split:
+    """Labels of the objects, where the layer shows other numbers."""
+
+    labels: NDArray[Any]
+    numbers: dict[int, int]
 
 
 class ResultLayer:
     """Target of the controller.
 
+    Each object has a label of its own. The layer shows these, or the numbers that the user gave to objects, of which
+    several may share one; the labels are then kept beside it.
+
     Parameters
     ----------
     layer : Labels
         From `make`, or any editable one that lies on the image.
-    painted : callable
-        Told each stroke of the user, and the voxels that labels won and lost by it.
+    painter : Painter
+        Told what the user does.
     """
 
     role = "objects"
 
-    def __init__(self, layer: Any, painted: Callable[[Stroke, Counter[int]], None]) -> None:
-        self.layer, self._painted = layer, painted
+    def __init__(self, layer: Any, painter: Painter) -> None:
+        self.layer, self._painter = layer, painter
+        entry = layer.metadata.get(KEY, {})
+        kept = entry.get("split")
+        fits = isinstance(kept, _Split) and kept.labels.shape == np.shape(layer.data)
+        self._split: _Split | None = kept if fits else None
+        self._version = 0
         self._listens = False
         self.listen()
 
@@ -50,31 +82,112 @@ class ResultLayer:
         """Listen to the layer, again after `close`."""
         if not self._listens:
             self.layer.events.paint.connect(self._on_paint)
+            self.layer.mouse_drag_callbacks.append(self._on_press)
             self._listens = True
 
     def close(self) -> None:
         """Listen no more; the layer stays."""
         if self._listens:
             self.layer.events.paint.disconnect(self._on_paint)
+            self.layer.mouse_drag_callbacks.remove(self._on_press)
             self._listens = False
+
+    @property
+    def numbers(self) -> dict[int, int]:
+        """Numbers of the objects that are not shown with their label."""
+        return {} if self._split is None else dict(self._split.numbers)
 
     def labels(self, largest: int) -> NDArray[Any]:
         """Array of all labels, of a dtype that holds the largest."""
-        data: NDArray[Any] = self.layer.data
+        data: NDArray[Any] = self.layer.data if self._split is None else self._split.labels
         if largest > np.iinfo(data.dtype).max:
-            self.layer.data = data = data.astype(dtype_for(largest))
+            data = data.astype(dtype_for(largest))
+            if self._split is None:
+                self.layer.data = data
+            else:
+                self._split.labels = data
         return data
 
-    def redraw(self) -> None:
-        """Show what was written."""
+    def redraw(self, frame: Frame, boxes: Sequence[Box]) -> None:
+        """Show what was written into boxes of a frame."""
+        self._version += 1
+        if self._split is not None:
+            numbers = self._split.numbers
+            for box in boxes:
+                shown = numbered(frame.read(self._split.labels, box), numbers)
+                if shown.dtype.itemsize > self.layer.data.dtype.itemsize:
+                    self.layer.data = self.layer.data.astype(shown.dtype)
+                frame.write(self.layer.data, box, shown)
         self.layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    def announce(self, numbers: Mapping[int, int]) -> None:
+        """Numbers of objects that have no voxels yet, where others have numbers already."""
+        if self._split is not None:
+            self._split.numbers = dict(numbers)
+
+    def renumber(
+        self, numbers: Mapping[int, int]
+    ) -> tuple[Callable[[], NDArray[Any]], Callable[[NDArray[Any]], None]]:
+        """Show objects with other numbers: what to compute on another thread, and what then to do with it here.
+
+        Parameters
+        ----------
+        numbers : mapping of int to int
+            Number by label, where it is not the label itself.
+        """
+        labels, version, wanted = self.labels(1), self._version, dict(numbers)
+
+        def show(shown: NDArray[Any]) -> None:
+            now = self.labels(1)
+            if version != self._version:  # written or painted meanwhile
+                shown = numbered(now, wanted)
+            self._split = _Split(now, wanted) if wanted else None
+            self._keep()
+            self.layer.data = shown if wanted else now
+
+        return lambda: numbered(labels, wanted) if wanted else labels, show
 
     def count(self) -> Counter[int]:
         """Voxels of each label; reads all of them."""
-        return difference(np.zeros_like(self.layer.data), np.asarray(self.layer.data))
+        data = np.asarray(self.labels(1))
+        return difference(np.zeros_like(data), data)
+
+    def choose(self, number: int) -> None:
+        """Paint with a number from now on."""
+        if self.layer.selected_label != number:
+            self.layer.selected_label = number
+
+    def _keep(self) -> None:
+        """Leave the labels with the layer, for a panel that is opened later."""
+        entry = self.layer.metadata.get(KEY)
+        if isinstance(entry, dict):
+            entry["split"] = self._split
+
+    def _on_press(self, layer: Any, event: Any) -> None:
+        """In napari's pick mode: go on with the object under the cursor."""
+        if layer.mode != "pick" or len(event.dims_displayed) != 2:
+            return
+        voxel = tuple(round(float(v)) for v in layer.world_to_data(event.position))
+        labels = self.labels(1)
+        if all(0 <= v < n for v, n in zip(voxel, labels.shape, strict=True)) and labels[voxel]:
+            self._painter.picked(int(labels[voxel]))
 
     def _on_paint(self, event: Any) -> None:
+        self._version += 1
         stroke = read_stroke(event.value, self.layer.data)
-        self._painted(stroke, difference(stroke.old, stroke.new))
+        if self._split is not None:
+            stroke = self._in_labels(stroke)
+        self._painter.painted(stroke, difference(stroke.old, stroke.new))
         # Empties napari's own undo of strokes, which says nothing when used; ours takes its place.
         self.layer.data = self.layer.data
+
+    def _in_labels(self, stroke: Stroke) -> Stroke:
+        """Write a stroke of numbers into the labels; return it as one of labels."""
+        owners = {n: self._painter.owner(n) for n in np.unique(stroke.new[stroke.touched]).tolist()}
+        labels = self.labels(max([1, *owners.values()]))
+        where = tuple(slice(s, s + n) for s, n in zip(stroke.start, stroke.new.shape, strict=True))
+        old = labels[where].copy()
+        for number, owner in owners.items():
+            labels[where][stroke.touched & (stroke.new == number)] = owner
+        new = labels[where].copy()
+        return Stroke(stroke.start, old != new, old, new)

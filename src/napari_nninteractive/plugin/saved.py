@@ -68,13 +68,14 @@ class SavedFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SavedSession:
-    """All that the panel holds for an image."""
+    """All that the panel holds for an image; `numbers` are of objects that are not shown with their label."""
 
     image: str
     shape: tuple[int, ...]
     choice: ModelChoice
     names: Mapping[int, str]
     frames: tuple[SavedFrame, ...]
+    numbers: Mapping[int, int] = field(default_factory=dict)
 
 
 def pieces(labels: Any, frame: Frame) -> dict[int, MaskEdit]:
@@ -119,6 +120,7 @@ def write(session: SavedSession, path: str | Path) -> None:
             "precision": session.choice.precision,
         },
         "names": {str(label): name for label, name in session.names.items()},
+        "numbers": {str(label): number for label, number in session.numbers.items()},
         "frames": [_frame_to_json(frame) for frame in session.frames],
     }
     beside = file.with_name(f".{uuid4().hex}.json")
@@ -161,6 +163,7 @@ def read(path: str | Path) -> SavedSession:
             ModelChoice(**{str(k): str(v) for k, v in record["model"].items()}),
             {int(k): str(v) for k, v in record["names"].items()},
             tuple(_frame_from_json(frame) for frame in record["frames"]),
+            {int(k): int(v) for k, v in record.get("numbers", {}).items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError, NNInteractiveError) as error:
         raise SessionError(f"{file.name} is damaged ({error}).") from error

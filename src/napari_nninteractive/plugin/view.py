@@ -63,6 +63,7 @@ QToolButton {{border: 1px solid #808080; border-radius: 3px; padding: 3px;}}
 QToolButton:checked {{background: {colour}; color: {text};}}
 QToolButton:disabled {{background: transparent; color: #808080;}}
 """
+_COLUMNS = ["No.", "Name", "Voxels", "Volume", "Prompts"]
 _SIGNS = {
     True: ("+ Object", "What you draw belongs to the object"),
     False: ("− Not object", "What you draw does not belong to the object"),
@@ -92,6 +93,8 @@ class View(QWidget):
     object_chosen = Signal(int)
     object_deleted = Signal(int)
     object_renamed = Signal(int, str)
+    object_numbered = Signal(int, str)
+    same_number_chosen = Signal(bool)
     overwrite_chosen = Signal(bool)
     probability_chosen = Signal(bool)
     table_wanted = Signal()
@@ -238,19 +241,21 @@ class View(QWidget):
         row.addWidget(self.next, 2)
         row.addWidget(self.reset, 1)
         column.addLayout(row)
-        self.objects = QTableWidget(0, 4)
-        self.objects.setHorizontalHeaderLabels(["Name", "Voxels", "Volume", "Prompts"])
+        self.objects = QTableWidget(0, len(_COLUMNS))
+        self.objects.setHorizontalHeaderLabels(_COLUMNS)
         self.objects.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.objects.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         header, side = self.objects.horizontalHeader(), self.objects.verticalHeader()
         if header is not None and side is not None:  # always: only their types say otherwise
             side.hide()
             header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+            header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         self.objects.setMinimumHeight(96)
         self.objects.setMaximumHeight(150)
-        self.objects.setToolTip("Double-click a name to change it")
-        self.objects.itemChanged.connect(self._renamed)
+        self.objects.setToolTip(
+            "Double-click a name or number to change it. Objects with one number are one class in the layer."
+        )
+        self.objects.itemChanged.connect(self._edited)
         column.addWidget(self.objects)
         row = QHBoxLayout()
         row.setSpacing(3)
@@ -266,8 +271,11 @@ class View(QWidget):
         row.addWidget(self.start)
         row.addWidget(self.masks, 1)
         column.addLayout(row)
+        self.same_number = QCheckBox("Next objects get the same number")
+        self.same_number.setToolTip("For a map of one class; else each object has its own number")
         self.overwrite = QCheckBox("May cover finished objects")
         self.probability = QCheckBox("Show probability")
+        column.addWidget(self.same_number)
         column.addWidget(self.overwrite)
         column.addWidget(self.probability)
         self.next.clicked.connect(lambda: self.next_wanted.emit())
@@ -275,6 +283,7 @@ class View(QWidget):
         self.edit.clicked.connect(lambda: self._with_object(self.object_chosen.emit))
         self.remove.clicked.connect(lambda: self._with_object(self.object_deleted.emit))
         self.start.clicked.connect(lambda: self.start_wanted.emit(self.masks.currentData()))
+        self.same_number.toggled.connect(self.same_number_chosen)
         self.overwrite.toggled.connect(self.overwrite_chosen)
         self.probability.toggled.connect(self.probability_chosen)
 
@@ -369,24 +378,34 @@ class View(QWidget):
         self._shown["objects"] = [*rows, unit]
         chosen = self.chosen_object()
         blocker = QSignalBlocker(self.objects)
-        header = self.objects.horizontalHeaderItem(2)
+        header = self.objects.horizontalHeaderItem(_COLUMNS.index("Volume"))
         if header is not None:
             header.setText(unit)
         self.objects.setRowCount(len(rows))
         for at, row in enumerate(rows):
-            cells = (row.name, f"{row.voxels}", f"{row.volume:.4g}", f"{row.prompts}")
+            cells = (
+                f"{row.number}",
+                row.name,
+                f"{row.voxels}",
+                f"{row.volume:.4g}",
+                f"{row.prompts}",
+            )
             for column, text in enumerate(cells):
                 item = QTableWidgetItem(text)
                 item.setData(Qt.ItemDataRole.UserRole, row.label)
                 font = item.font()
                 font.setBold(row.current)
                 item.setFont(font)
-                if column:
+                if column > 1:
                     item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
                 self.objects.setItem(at, column, item)
             if row.label == chosen:
                 self.objects.selectRow(at)
         blocker.unblock()
+
+    def forget_objects(self) -> None:
+        """Fill the table anew the next time, whatever it shows."""
+        self._shown.pop("objects", None)
 
     def show_enabled(self, *, image: bool, undo: bool, redo: bool, run: bool) -> None:
         """What makes sense now."""
@@ -428,6 +447,6 @@ class View(QWidget):
         else:
             self.mark_deleted.emit(int(item_data(item)))
 
-    def _renamed(self, item: QTableWidgetItem) -> None:
-        if item.column() == 0:
-            self.object_renamed.emit(int(item_data(item)), item.text())
+    def _edited(self, item: QTableWidgetItem) -> None:
+        told = self.object_numbered if item.column() == 0 else self.object_renamed
+        told.emit(int(item_data(item)), item.text())

@@ -12,7 +12,7 @@ from qtpy.compat import isalive
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt.utils import qdebounced
 
-from napari_nninteractive.errors import Cancelled
+from napari_nninteractive.errors import Cancelled, NNInteractiveError
 from napari_nninteractive.plugin import texts
 from napari_nninteractive.plugin.binder import Binder
 from napari_nninteractive.plugin.controller import Controller
@@ -145,6 +145,8 @@ class _Parts:
             (view.object_chosen, controller.select_object),
             (view.object_deleted, controller.delete_object),
             (view.object_renamed, controller.rename),
+            (view.object_numbered, self._number),
+            (view.same_number_chosen, self._set_same_number),
         ]
         for signal, slot in pairs:
             signal.connect(slot)
@@ -264,6 +266,20 @@ class _Parts:
 
     def _set_overwrite(self, on: bool) -> None:
         self.controller.overwrite = on
+
+    def _set_same_number(self, on: bool) -> None:
+        self.controller.same_number = on
+
+    def _number(self, label: int, text: str) -> None:
+        """Give an object the number that was typed; what is none is said, and the old one shown again."""
+        view = self._view
+        try:
+            self.controller.set_number(label, int(text))
+        except ValueError as error:
+            named = isinstance(error, NNInteractiveError)
+            view.show_error(str(error) if named else f"“{text}” is no number: type 1, 2, 3, …")
+            view.forget_objects()
+            self._show()
 
     def _go_to(self, uid: int) -> None:
         for mark in self.controller.marks or ():

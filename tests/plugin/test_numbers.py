@@ -1,0 +1,218 @@
+"""Numbers of objects in the layer: their labels, or numbers of the user's that several may share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fixtures.mouse import click, drag, press_key, wait_until
+from napari.layers import Image
+
+from napari_nninteractive.core.box import Box
+from napari_nninteractive.core.prompts import BoxPrompt, Point
+from napari_nninteractive.plugin.book import Book
+from napari_nninteractive.plugin.convert import frame_of
+from napari_nninteractive.plugin.result import numbered
+from napari_nninteractive.plugin.result_layer import ResultLayer
+from napari_nninteractive.plugin.strokes import Stroke
+
+IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
+
+Open = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "numbers", "expected", "wide"),
+    [
+        ("u1", {}, [0, 1, 2, 255], "u1"),
+        ("u1", {2: 1, 255: 7}, [0, 1, 1, 7], "u1"),
+        ("u1", {1: 300}, [0, 300, 2, 255], "u2"),
+        ("u1", {70000: 4}, [0, 1, 2, 255], "u1"),  # of an object that has no voxels here
+        ("u2", {1: 2, 2: 1}, [0, 2, 1, 255], "u2"),
+        ("u4", {1: 2, 2: 1}, [0, 2, 1, 255], "u4"),
+        ("u2", {1: 70000}, [0, 70000, 2, 255], "u4"),
+    ],
+)
+def test_numbers_for_labels(
+    dtype: str, numbers: dict[int, int], expected: list[int], wide: str
+) -> None:
+    labels = np.array([0, 1, 2, 255], dtype)
+    shown = numbered(labels, numbers)
+    assert shown.tolist() == expected
+    assert shown.dtype == wide
+    assert labels.tolist() == [0, 1, 2, 255]
+
+
+@pytest.mark.parametrize(
+    ("number", "owner"),
+    [(0, 0), (5, 3), (1, 1), (9, 9), (3, 4)],
+    ids=["nothing", "the current one's", "another's", "nobody's", "nobody's, but a label in use"],
+)
+def test_who_owns_what_is_painted(number: int, owner: int) -> None:
+    book = Book(voxels=Counter({1: 10, 2: 5, 3: 2}), numbers={2: 1, 3: 5}, highest=3)
+    assert book.owner(number, 3) == owner
+    assert book.number(owner) == number
+
+
+class Painter:
+    """Notes what it is told; voxels painted with a number go to object 2."""
+
+    def __init__(self) -> None:
+        self.strokes: list[Stroke] = []
+        self.counts: list[Counter[int]] = []
+        self.seen: list[int] = []
+
+    def painted(self, stroke: Stroke, counts: Counter[int]) -> None:
+        self.strokes.append(stroke)
+        self.counts.append(counts)
+
+    def picked(self, label: int) -> None:
+        self.seen.append(label)
+
+    def owner(self, number: int) -> int:
+        return 2 if number else 0
+
+
+def result(painter: Painter) -> ResultLayer:
+    made = ResultLayer(ResultLayer.make(Image(np.zeros((4, 5, 6)), name="i"), (4, 5, 6)), painter)
+    labels = made.labels(1)
+    labels[1, 1, 1:3], labels[1, 1, 3:5] = 1, 2
+    return made
+
+
+def show(made: ResultLayer, numbers: dict[int, int]) -> None:
+    compute, then = made.renumber(numbers)
+    then(compute())
+
+
+def test_the_layer_shows_numbers_and_keeps_labels() -> None:
+    made = result(Painter())
+    show(made, {2: 1})
+    assert made.layer.data[1, 1].tolist() == [0, 1, 1, 1, 1, 0]
+    assert made.labels(1)[1, 1].tolist() == [0, 1, 1, 2, 2, 0]
+    assert made.count() == {1: 2, 2: 2}
+    frame, box = frame_of((4, 5, 6)), Box((1, 1, 0), (2, 2, 6))
+    made.labels(3)[1, 1, 0] = 3
+    made.announce({2: 1, 3: 300})
+    made.redraw(frame, [box])
+    assert made.layer.data[1, 1].tolist() == [300, 1, 1, 1, 1, 0]
+    again = ResultLayer(made.layer, Painter())  # as a panel that is opened later
+    assert again.numbers == {2: 1, 3: 300}
+    assert again.labels(1)[1, 1].tolist() == [3, 1, 1, 2, 2, 0]
+    show(made, {})
+    assert made.layer.data[1, 1].tolist() == [3, 1, 1, 2, 2, 0]
+    assert made.numbers == {}
+    assert ResultLayer(made.layer, Painter()).numbers == {}
+
+
+def test_what_is_written_while_numbers_are_computed_is_not_lost() -> None:
+    made = result(Painter())
+    compute, then = made.renumber({2: 1})
+    shown = compute()
+    made.labels(1)[0, 0, 0] = 2
+    made.redraw(frame_of((4, 5, 6)), [Box((0, 0, 0), (1, 1, 1))])
+    then(shown)
+    assert made.layer.data[0, 0, 0] == 1
+    assert made.labels(1)[0, 0, 0] == 2
+
+
+def test_strokes_of_numbers_become_strokes_of_labels() -> None:
+    painter = Painter()
+    made = result(painter)
+    show(made, {2: 1})
+    made.layer.brush_size = 1
+    for voxel, number in (((1, 3, 3), 1), ((1, 1, 1), 0)):
+        with made.layer.block_history():  # as a stroke of the mouse: told when it is finished
+            made.layer.paint(voxel, number)
+    assert made.labels(1)[1, 3, 3] == 2
+    assert made.labels(1)[1, 1].tolist() == [0, 0, 1, 2, 2, 0]
+    assert painter.counts == [{2: 1}, {1: -1}]
+    assert [s.new.ravel().tolist() for s in painter.strokes] == [[2], [0]]
+
+
+def test_a_class_of_objects(window: Open, tmp_path: Path) -> None:
+    shown = window(IMAGE)
+    view = shown.panel.view
+    view.same_number.click()
+    shown.choose("box")
+    shown.drag([(5, 3.6, 3.6), (5, 6, 6), (5, 9.4, 9.4)])
+    press_key(shown.viewer, "N")
+    shown.wait()
+    shown.drag([(5, 3.6, 6.6), (5, 6, 9), (5, 9.4, 13.4)])
+    assert shown.voxels() == {1: 60}, "one number for both"
+    assert [o.voxels for o in shown.controller.objects()] == [36, 24]
+    assert [view.objects.item(row, 0).text() for row in (0, 1)] == ["1", "1"]
+
+    shown.panel._parts.files.save(str(tmp_path / "work.nni.json"))
+    shown.wait()
+    view.undo.click()
+    shown.wait()
+    assert shown.voxels() == {1: 36}, "the first keeps what both cover"
+    view.redo.click()
+    shown.wait()
+
+    view.objects.item(1, 0).setText("2")
+    shown.wait()
+    assert shown.voxels() == {1: 36, 2: 24}
+    view.objects.item(1, 0).setText("none")
+    assert "is no number" in view.error
+    assert view.objects.item(1, 0).text() == "2"
+    view.objects.item(0, 0).setText("0")
+    assert "from 1 to" in view.error
+
+    shown.panel._parts.files.open(str(tmp_path / "work.nni.json"))
+    wait_until(lambda: not shown.controller.busy and "open" in shown.status)
+    shown.wait()
+    assert shown.voxels() == {1: 60}
+
+
+def test_an_object_is_picked_and_painted_by_its_number(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.choose("box")
+    shown.drag([(5, 3.6, 3.6), (5, 6, 6), (5, 7.4, 7.4)])
+    press_key(shown.viewer, "N")
+    shown.wait()
+    shown.drag([(5, 13.6, 13.6), (5, 16, 16), (5, 19.4, 19.4)])
+    layer = shown.set.result.layer
+    assert layer.selected_label == 2
+    shown.viewer.layers.selection.active = layer
+    layer.mode = "pick"
+    click(shown.viewer, shown.world((5, 5, 5)))
+    shown.wait()
+    assert shown.controller.label == 1
+    assert shown.prompts == [BoxPrompt((5, 4, 4), (6, 8, 8))]
+    assert layer.selected_label == 1
+    click(shown.viewer, shown.world((5, 22, 5)))  # nothing is there
+    shown.wait()
+    assert shown.controller.label == 1
+
+    shown.panel.view.objects.item(1, 0).setText("1")
+    shown.wait()
+    assert layer.selected_label == 0  # as napari picked it
+    layer.selected_label, layer.brush_size, layer.mode = 1, 1, "paint"
+    drag(shown.viewer, [shown.world(p) for p in ((5, 10, 10), (5, 10, 11), (5, 10, 12))])
+    shown.wait()
+    assert [o.voxels for o in shown.controller.objects()] == [19, 36]
+    layer.mode = "pick"
+    click(shown.viewer, shown.world((5, 16, 16)))
+    shown.wait()
+    assert shown.controller.label == 2, "the object under the cursor, of those with this number"
+
+
+def test_prompts_of_a_class_are_apart(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.panel.view.same_number.click()
+    shown.click((5, 6, 7))
+    press_key(shown.viewer, "N")
+    shown.wait()
+    shown.click((5, 16, 17))
+    assert shown.prompts == [Point((5, 16, 17))]
+    shown.panel.view.objects.selectRow(0)
+    shown.panel.view.edit.click()
+    shown.wait()
+    assert shown.prompts == [Point((5, 6, 7))]
+    assert set(shown.voxels()) == {1}
