@@ -26,7 +26,7 @@ Open = Callable[..., Any]
 def test_a_session_and_a_table_are_saved_and_opened(window: Open, tmp_path: Path) -> None:
     shown = window(IMAGE, scale=(2, 0.5, 0.5), units=("um",) * 3)
     shown.click((5, 6, 7))
-    shown.panel.view.object_renamed.emit(1, "cell")
+    shown.panel.view.objects.renamed.emit(1, "cell")
     files = shown.panel._parts.files
     files.save(str(tmp_path / "work.nni.json"))
     files.save_table(str(tmp_path / "table.csv"))

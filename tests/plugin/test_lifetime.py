@@ -194,7 +194,7 @@ def test_layers_that_were_deleted_are_made_again(window: Open) -> None:
     shown.wait()
     shown.click((5, 16, 17))
     labels = shown.labels.copy()
-    shown.panel.view.object_renamed.emit(1, "first")
+    shown.panel.view.objects.renamed.emit(1, "first")
     for name in ("image: points", "image: objects"):
         shown.viewer.layers.remove(name)
     assert shown.controller.marks, "the prompts are not lost with their layer"

@@ -24,7 +24,7 @@ from napari_nninteractive.errors import Cancelled, NNInteractiveError, PromptErr
 from napari_nninteractive.plugin.book import Book, ObjectRow
 from napari_nninteractive.plugin.convert import flipped
 from napari_nninteractive.plugin.desk import Desk
-from napari_nninteractive.plugin.jobs import Job, Target, WorkerLike, run_job
+from napari_nninteractive.plugin.jobs import Job, Target, WorkerLike, record, run_job
 from napari_nninteractive.plugin.marks import (
     Add,
     Command,
@@ -43,7 +43,7 @@ from napari_nninteractive.plugin.marks import (
     Undo,
     fold,
 )
-from napari_nninteractive.plugin.result import Covered, write
+from napari_nninteractive.plugin.result import painted_edits
 
 __all__ = ["Controller"]
 
@@ -401,9 +401,8 @@ class Controller:
             if source is None or desk.session is None:
                 return []
             whole = Box.of_shape(source.frame.volume_shape)
-            mask, own = np.asarray(desk.session.mask) != 0, read()
-            free = source.frame.read(labels, whole) == 0
-            return [(own & ~mask, True), (mask & free, False)]
+            mask, free = np.asarray(desk.session.mask) != 0, source.frame.read(labels, whole) == 0
+            return painted_edits(mask, read(), free)
 
         def edit(found: list[tuple[NDArray[np.bool_], bool]]) -> None:
             for mask, value in found:
@@ -473,7 +472,7 @@ class Controller:
 
     def _done(self, job: Job, outcome: Outcome) -> None:
         current = self._settle(job)
-        self._write(job, outcome)
+        record(self._books.setdefault(job.target, Book()), job, outcome)
         if current:
             self._committed, self._label, self._last = outcome.marks, outcome.label, outcome
             self._show()
@@ -483,21 +482,6 @@ class Controller:
         if outcome.cancelled:
             self.failed.emit(Cancelled("Stopped. The prompt is kept; Run predicts with it."))
         self.changed.emit()
-
-    def _write(self, job: Job, outcome: Outcome) -> None:
-        book = self._books.setdefault(job.target, Book())
-        book.prompts.update(outcome.prompts)
-        book.highest = max(book.highest, outcome.label)
-        for change in outcome.changes:
-            labels = job.target.labels(change.label)
-            covered = book.covered.setdefault(change.label, Covered())
-            book.voxels.update(
-                write(labels, job.source.frame, change, covered, overwrite=job.overwrite)
-            )
-        if isinstance(job.command, Delete):
-            book.prompts.pop(job.command.label, None)
-        if outcome.changes:
-            job.target.redraw(job.source.frame, [change.box for change in outcome.changes])
 
     def _failed(self, job: Job, error: BaseException) -> None:
         if self._settle(job):

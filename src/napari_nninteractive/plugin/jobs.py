@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from napari_nninteractive.core.box import Box
+from napari_nninteractive.plugin.book import Book
 from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.desk import Desk
-from napari_nninteractive.plugin.marks import Command, ModelChoice, Outcome, Source
+from napari_nninteractive.plugin.marks import Command, Delete, ModelChoice, Outcome, Source
+from napari_nninteractive.plugin.result import Covered, write
 
-__all__ = ["Job", "Target", "WorkerLike", "run_job"]
+__all__ = ["Job", "Target", "WorkerLike", "record", "run_job"]
 
 
 class WorkerLike(Protocol):
@@ -77,3 +79,19 @@ def run_job(desk: Desk, job: Job, call: Any) -> Outcome:
     if job.command is None:
         return desk.outcome()
     return desk.do(job.command, call.cancel, call.progress, probability=job.probability)
+
+
+def record(book: Book, job: Job, outcome: Outcome) -> None:
+    """Write what came of a job into its target, and note sizes and prompts."""
+    book.prompts.update(outcome.prompts)
+    book.highest = max(book.highest, outcome.label)
+    for change in outcome.changes:
+        labels = job.target.labels(change.label)
+        covered = book.covered.setdefault(change.label, Covered())
+        book.voxels.update(
+            write(labels, job.source.frame, change, covered, overwrite=job.overwrite)
+        )
+    if isinstance(job.command, Delete):
+        book.prompts.pop(job.command.label, None)
+    if outcome.changes:
+        job.target.redraw(job.source.frame, [change.box for change in outcome.changes])

@@ -13,7 +13,7 @@ from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.marks import Change
 
-__all__ = ["Covered", "difference", "dtype_for", "numbered", "write"]
+__all__ = ["Covered", "difference", "dtype_for", "numbered", "painted_edits", "write"]
 
 _CHUNK = 64
 
@@ -133,3 +133,18 @@ def difference(old: NDArray[Any], new: NDArray[Any]) -> Counter[int]:
             counts[label] += sign * number
     del counts[0]
     return counts
+
+
+def painted_edits(
+    mask: NDArray[np.bool_], shown: NDArray[np.bool_], free: NDArray[np.bool_]
+) -> list[tuple[NDArray[np.bool_], bool]]:
+    """What was painted into an object (True) and erased from it (False), from its masks in the engine and in the layer.
+
+    Parameters
+    ----------
+    mask, shown : ndarray of bool
+        (z, y, x), in the engine and in the layer.
+    free : ndarray of bool
+        (z, y, x), where the layer has no object: what another one covers was not erased.
+    """
+    return [(shown & ~mask, True), (mask & free, False)]

@@ -9,25 +9,22 @@ from typing import Any
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QButtonGroup,
     QCheckBox,
     QComboBox,
     QGridLayout,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QListWidget,
     QListWidgetItem,
     QProgressBar,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_nninteractive.plugin.book import ObjectRow
 from napari_nninteractive.plugin.looks import COLOURS
+from napari_nninteractive.plugin.object_table import ObjectTable
 from napari_nninteractive.plugin.view_parts import (
     heading,
     item_data,
@@ -63,7 +60,6 @@ QToolButton {{border: 1px solid #808080; border-radius: 3px; padding: 3px;}}
 QToolButton:checked {{background: {colour}; color: {text};}}
 QToolButton:disabled {{background: transparent; color: #808080;}}
 """
-_COLUMNS = ["No.", "Name", "Voxels", "Volume", "Prompts"]
 _SIGNS = {
     True: ("+ Object", "What you draw belongs to the object"),
     False: ("− Not object", "What you draw does not belong to the object"),
@@ -92,8 +88,6 @@ class View(QWidget):
     start_wanted = Signal(object)
     object_chosen = Signal(int)
     object_deleted = Signal(int)
-    object_renamed = Signal(int, str)
-    object_numbered = Signal(int, str)
     same_number_chosen = Signal(bool)
     overwrite_chosen = Signal(bool)
     probability_chosen = Signal(bool)
@@ -241,21 +235,7 @@ class View(QWidget):
         row.addWidget(self.next, 2)
         row.addWidget(self.reset, 1)
         column.addLayout(row)
-        self.objects = QTableWidget(0, len(_COLUMNS))
-        self.objects.setHorizontalHeaderLabels(_COLUMNS)
-        self.objects.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.objects.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        header, side = self.objects.horizontalHeader(), self.objects.verticalHeader()
-        if header is not None and side is not None:  # always: only their types say otherwise
-            side.hide()
-            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-            header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        self.objects.setMinimumHeight(96)
-        self.objects.setMaximumHeight(150)
-        self.objects.setToolTip(
-            "Double-click a name or number to change it. Objects with one number are one class in the layer."
-        )
-        self.objects.itemChanged.connect(self._edited)
+        self.objects = ObjectTable()
         column.addWidget(self.objects)
         row = QHBoxLayout()
         row.setSpacing(3)
@@ -373,39 +353,7 @@ class View(QWidget):
 
     def show_objects(self, rows: Sequence[ObjectRow], unit: str) -> None:
         """Objects, the current one in bold; volumes in a unit."""
-        if self._shown.get("objects") == [*rows, unit]:
-            return
-        self._shown["objects"] = [*rows, unit]
-        chosen = self.chosen_object()
-        blocker = QSignalBlocker(self.objects)
-        header = self.objects.horizontalHeaderItem(_COLUMNS.index("Volume"))
-        if header is not None:
-            header.setText(unit)
-        self.objects.setRowCount(len(rows))
-        for at, row in enumerate(rows):
-            cells = (
-                f"{row.number}",
-                row.name,
-                f"{row.voxels}",
-                f"{row.volume:.4g}",
-                f"{row.prompts}",
-            )
-            for column, text in enumerate(cells):
-                item = QTableWidgetItem(text)
-                item.setData(Qt.ItemDataRole.UserRole, row.label)
-                font = item.font()
-                font.setBold(row.current)
-                item.setFont(font)
-                if column > 1:
-                    item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
-                self.objects.setItem(at, column, item)
-            if row.label == chosen:
-                self.objects.selectRow(at)
-        blocker.unblock()
-
-    def forget_objects(self) -> None:
-        """Fill the table anew the next time, whatever it shows."""
-        self._shown.pop("objects", None)
+        self.objects.show_rows(rows, unit)
 
     def show_enabled(self, *, image: bool, undo: bool, redo: bool, run: bool) -> None:
         """What makes sense now."""
@@ -421,12 +369,6 @@ class View(QWidget):
         self.redo.setEnabled(redo)
         self.run.setEnabled(run)
 
-    def chosen_object(self) -> int | None:
-        """Label of the chosen row, or None."""
-        rows = {i.row() for i in self.objects.selectedIndexes()}
-        item = self.objects.item(min(rows), 0) if rows else None
-        return None if item is None else int(item_data(item))
-
     def _acted(self) -> None:
         act = self._act
         self.show_error("")
@@ -434,7 +376,7 @@ class View(QWidget):
             act()
 
     def _with_object(self, then: Any) -> None:
-        label = self.chosen_object()
+        label = self.objects.chosen()
         if label is None:
             self.show_error("Choose an object in the table first.")
         else:
@@ -446,7 +388,3 @@ class View(QWidget):
             self.show_error("Choose a prompt in the list first.")
         else:
             self.mark_deleted.emit(int(item_data(item)))
-
-    def _edited(self, item: QTableWidgetItem) -> None:
-        told = self.object_numbered if item.column() == 0 else self.object_renamed
-        told.emit(int(item_data(item)), item.text())

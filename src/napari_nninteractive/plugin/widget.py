@@ -144,8 +144,8 @@ class _Parts:
             (view.start_wanted, self._start_from),
             (view.object_chosen, controller.select_object),
             (view.object_deleted, controller.delete_object),
-            (view.object_renamed, controller.rename),
-            (view.object_numbered, self._number),
+            (view.objects.renamed, controller.rename),
+            (view.objects.renumbered, self._number),
             (view.same_number_chosen, self._set_same_number),
         ]
         for signal, slot in pairs:
@@ -278,8 +278,7 @@ class _Parts:
         except ValueError as error:
             named = isinstance(error, NNInteractiveError)
             view.show_error(str(error) if named else f"“{text}” is no number: type 1, 2, 3, …")
-            view.forget_objects()
-            self._show()
+            view.objects.show_again()
 
     def _go_to(self, uid: int) -> None:
         for mark in self.controller.marks or ():

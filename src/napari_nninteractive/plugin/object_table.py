@@ -1,0 +1,84 @@
+"""The table of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+from napari_nninteractive.plugin.book import ObjectRow
+from napari_nninteractive.plugin.view_parts import item_data
+
+__all__ = ["ObjectTable"]
+
+_COLUMNS = ["No.", "Name", "Voxels", "Volume", "Prompts"]
+_NUMBER, _NAME, _VOLUME = 0, 1, 3
+
+
+class ObjectTable(QTableWidget):
+    """Shows objects; numbers and names can be changed."""
+
+    renamed = Signal(int, str)  # label, what was typed
+    renumbered = Signal(int, str)
+
+    def __init__(self) -> None:
+        super().__init__(0, len(_COLUMNS))
+        self._shown: tuple[tuple[ObjectRow, ...], str] | None = None
+        self.setHorizontalHeaderLabels(_COLUMNS)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        header, side = self.horizontalHeader(), self.verticalHeader()
+        if header is not None and side is not None:  # always: only their types say otherwise
+            side.hide()
+            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+            header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
+        self.setMinimumHeight(96)
+        self.setMaximumHeight(150)
+        self.setToolTip(
+            "Double-click a name or number to change it. Objects with one number are one class in the layer."
+        )
+        self.itemChanged.connect(self._edited)
+
+    def show_rows(self, rows: Sequence[ObjectRow], unit: str) -> None:
+        """Show objects, the current one in bold; volumes in a unit."""
+        if self._shown == (tuple(rows), unit):
+            return
+        self._shown = (tuple(rows), unit)
+        chosen = self.chosen()
+        blocker = QSignalBlocker(self)
+        header = self.horizontalHeaderItem(_VOLUME)
+        if header is not None:
+            header.setText(unit)
+        self.setRowCount(len(rows))
+        for at, row in enumerate(rows):
+            cells = (row.number, row.name, row.voxels, f"{row.volume:.4g}", row.prompts)
+            for column, text in enumerate(cells):
+                item = QTableWidgetItem(str(text))
+                item.setData(Qt.ItemDataRole.UserRole, row.label)
+                font = item.font()
+                font.setBold(row.current)
+                item.setFont(font)
+                if column not in (_NUMBER, _NAME):
+                    item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
+                self.setItem(at, column, item)
+            if row.label == chosen:
+                self.selectRow(at)
+        blocker.unblock()
+
+    def show_again(self) -> None:
+        """Show what was shown, in place of what was typed."""
+        if self._shown is not None:
+            rows, unit = self._shown
+            self._shown = None
+            self.show_rows(rows, unit)
+
+    def chosen(self) -> int | None:
+        """Label of the chosen row, or None."""
+        rows = {i.row() for i in self.selectedIndexes()}
+        item = self.item(min(rows), 0) if rows else None
+        return None if item is None else int(item_data(item))
+
+    def _edited(self, item: QTableWidgetItem) -> None:
+        told = self.renumbered if item.column() == _NUMBER else self.renamed
+        told.emit(int(item_data(item)), item.text())
