@@ -23,6 +23,7 @@ _LAZY = {
     "ModelError": "errors",
     "NNInteractiveError": "errors",
     "PromptError": "errors",
+    "DeviceMemoryError": "errors",
     "SessionError": "errors",
     "CancelToken": "engine.results",
     "EngineConfig": "engine.config",
@@ -39,6 +40,7 @@ __all__ = [
     "BoxPrompt",
     "CancelToken",
     "Cancelled",
+    "DeviceMemoryError",
     "EngineConfig",
     "ImageError",
     "InferenceSession",
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from napari_nninteractive.engine.session import InferenceSession
     from napari_nninteractive.errors import (
         Cancelled,
+        DeviceMemoryError,
         ImageError,
         ModelError,
         NNInteractiveError,

@@ -5,6 +5,7 @@ Every error that a user can cause derives from `NNInteractiveError` and is raise
 
 __all__ = [
     "Cancelled",
+    "DeviceMemoryError",
     "ImageError",
     "ModelError",
     "NNInteractiveError",
@@ -31,6 +32,10 @@ class ModelError(NNInteractiveError):
 
 class SessionError(NNInteractiveError, RuntimeError):
     """A call that makes no sense now, for example a prompt before an image."""
+
+
+class DeviceMemoryError(SessionError):
+    """The device has not enough memory for a pass of the network; the session is as it was before."""
 
 
 class Cancelled(NNInteractiveError):

@@ -141,6 +141,6 @@ def test_out_of_memory_is_said() -> None:
     model = dataclasses.replace(make_model(), device=torch.device("cuda"))
     session = nni.InferenceSession(model, precision="fp32", network=greedy)
     session.set_image(noise())
-    with pytest.raises(nni.SessionError, match="Not enough memory on cuda"):
+    with pytest.raises(nni.DeviceMemoryError, match="Not enough memory on cuda"):
         session.add(nni.Point((20, 24, 28)))
     assert session.prompts == ()

@@ -342,7 +342,7 @@ def test_a_rejected_mark_vanishes_and_says_why() -> None:
 
 
 def test_a_failing_network_leaves_all_as_it_was() -> None:
-    bench = Bench(raise_at(2, RuntimeError("out of memory"), drawn))
+    bench = Bench(raise_at(2, nni.SessionError("it failed"), drawn))
     bench.controller.add(box(3))
     bench.controller.add(box(5))
     assert isinstance(bench.errors[0], SessionError)
@@ -440,3 +440,16 @@ def test_close_ends_the_worker() -> None:
 )
 def test_marks_are_described(prompt: Any, text: str) -> None:
     assert describe(Mark(1, prompt)) == text
+
+
+def test_a_prompt_is_kept_where_memory_runs_out() -> None:
+    bench = Bench(raise_at(2, RuntimeError("CUDA out of memory"), drawn))
+    bench.controller.add(box(3))
+    bench.controller.add(box(5))
+    (error,) = bench.errors
+    assert isinstance(error, nni.DeviceMemoryError)
+    assert bench.prompts == [box(3), box(5)]
+    assert bench.voxels == {1: 16}
+    assert bench.controller.waiting
+    bench.controller.run()
+    assert bench.voxels == {1: 32}

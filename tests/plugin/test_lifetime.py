@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fixtures.mouse import click, press_key, spin, wait_until
-from fixtures.windows import Gate, oracle_desk
+from fixtures.oracles import raise_at
+from fixtures.windows import Gate, drawn, oracle_desk
 
 from napari_nninteractive.core.prompts import Point
 
@@ -52,6 +54,21 @@ def test_cancel_keeps_the_prompt_for_run(window: Open) -> None:
     assert "kept" in shown.status
     press_key(shown.viewer, "Q")
     shown.wait()
+    assert shown.labels[5, 6, 7] == 1
+
+
+def test_when_memory_runs_out_the_cpu_is_offered(window: Open) -> None:
+    network = raise_at(1, torch.OutOfMemoryError("CUDA out of memory"), drawn)
+    shown = window(IMAGE, oracle_desk(network))
+    shown.click((5, 6, 7))
+    view = shown.panel.view
+    assert "not enough memory" in view.error
+    assert view.action.text() == "Compute on the CPU"
+    view.action.click()
+    shown.wait()
+    assert view.error == ""
+    assert view.device.currentText() == "CPU"
+    assert shown.controller.choice.device == "cpu"
     assert shown.labels[5, 6, 7] == 1
 
 

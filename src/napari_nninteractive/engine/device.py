@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from napari_nninteractive.errors import SessionError
+from napari_nninteractive.errors import DeviceMemoryError, SessionError
 
 __all__ = ["Network", "Precision", "Runner", "choose_device", "choose_precision"]
 
@@ -146,8 +146,10 @@ class Runner:
 
         Raises
         ------
+        DeviceMemoryError
+            If the device is out of memory.
         SessionError
-            If the device is out of memory, or the network returns another shape, NaN or infinite values.
+            If the network returns another shape, NaN or infinite values.
         """
         try:
             with self._context():
@@ -155,7 +157,7 @@ class Runner:
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
-            raise SessionError(
+            raise DeviceMemoryError(
                 f"Not enough memory on {self.device} for one patch of {tuple(inputs.shape[2:])} voxels. Close other "
                 "programs that use the card, use device='cpu' (--device cpu), or take a smaller model."
             ) from error

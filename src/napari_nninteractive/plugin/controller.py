@@ -479,8 +479,10 @@ class Controller:
         if outcome.prediction is not None and outcome.prediction.forwards:
             self.prediction = outcome.prediction
             self.predicted.emit(job.source, outcome.prediction)
-        if outcome.cancelled:
+        if isinstance(outcome.stopped, Cancelled):
             self.failed.emit(Cancelled("Stopped. The prompt is kept; Run predicts with it."))
+        elif outcome.stopped is not None:
+            self.failed.emit(outcome.stopped)
         self.changed.emit()
 
     def _failed(self, job: Job, error: BaseException) -> None:

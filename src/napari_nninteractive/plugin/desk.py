@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
 from napari_nninteractive.engine.history import ObjectState, State, Step, in_force
 from napari_nninteractive.engine.results import CancelToken, Prediction
-from napari_nninteractive.errors import Cancelled, PromptError
+from napari_nninteractive.errors import (
+    Cancelled,
+    DeviceMemoryError,
+    NNInteractiveError,
+    PromptError,
+)
 from napari_nninteractive.plugin.marks import (
     Add,
     Change,
@@ -310,7 +315,7 @@ class Desk:
         raise PromptError("This prompt no longer counts; draw it again.")
 
     def _add(self, command: Add, options: dict[str, Any]) -> Outcome:
-        """All marks as one action; a cancelled prediction keeps them."""
+        """All marks as one action; they are kept where the prediction is cancelled or has not enough memory."""
         session, before = self._ready(), self._ready().export()
         for mark in command.marks:
             self._marks[id(mark.prompt)] = mark
@@ -321,16 +326,16 @@ class Desk:
             for mark in first:
                 session.add(mark.prompt, predict=False)
             prediction = session.add(last.prompt, predict=False) if not predicts else None
-            cancelled = False
+            stopped: NNInteractiveError | None = None
             if prediction is None:
                 try:
                     prediction = session.add(last.prompt, predict=True, **options)
-                except Cancelled:
-                    prediction, cancelled = session.add(last.prompt, predict=False), True
+                except (Cancelled, DeviceMemoryError) as error:
+                    prediction, stopped = session.add(last.prompt, predict=False), error
         except BaseException:
             session.restore(before)
             raise
-        return self._record(before, prediction, begun, cancelled=cancelled)
+        return self._record(before, prediction, begun, stopped)
 
     def _predict(self, run: Callable[[InferenceSession], Prediction]) -> Outcome:
         session = self._ready()
@@ -341,13 +346,17 @@ class Desk:
         return self._timeline().now.label
 
     def _record(
-        self, before: ObjectState, prediction: Prediction, label: int, *, cancelled: bool = False
+        self,
+        before: ObjectState,
+        prediction: Prediction,
+        label: int,
+        stopped: NNInteractiveError | None = None,
     ) -> Outcome:
         after = self._ready().export().state
         changes = _difference(label, before.state, after)
         timeline = self._timeline()
         timeline.become(timeline.now.with_steps(after.steps))
-        return self.outcome(changes=changes, prediction=prediction, cancelled=cancelled)
+        return self.outcome(changes=changes, prediction=prediction, stopped=stopped)
 
     def _travel(self, *, back: bool) -> Outcome:
         timeline = self._timeline()

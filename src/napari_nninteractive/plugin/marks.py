@@ -21,6 +21,7 @@ from napari_nninteractive.core.prompts import (
     Scribble,
 )
 from napari_nninteractive.engine.results import Prediction
+from napari_nninteractive.errors import NNInteractiveError
 from napari_nninteractive.plugin.convert import Frame
 
 __all__ = [
@@ -198,8 +199,8 @@ class Outcome:
         Whether there is something to take back or do again.
     waiting : bool
         Whether there are marks that no prediction has seen.
-    cancelled : bool
-        Whether the user stopped the prediction; the marks are kept.
+    stopped : NNInteractiveError or None
+        Why there is no prediction with the new marks, which are kept: the user stopped it, or memory ran out.
     prediction : Prediction or None
         What the engine said.
     device : str
@@ -213,7 +214,7 @@ class Outcome:
     can_undo: bool = False
     can_redo: bool = False
     waiting: bool = False
-    cancelled: bool = False
+    stopped: NNInteractiveError | None = None
     prediction: Prediction | None = None
     device: str = ""
 

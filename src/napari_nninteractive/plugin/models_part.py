@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from napari_nninteractive.plugin.worker import Call, Worker
 __all__ = ["ModelsPart"]
 
 _FOLDER = ""  # stands for a folder that is still to be chosen
-_DEVICES = (("Automatic", "auto"), ("CPU", "cpu"), ("NVIDIA GPU (CUDA)", "cuda"))
+_GRAPHICS = (
+    ("Apple GPU (MPS)", "mps") if sys.platform == "darwin" else ("NVIDIA GPU (CUDA)", "cuda")
+)
+_DEVICES = (("Automatic", "auto"), ("CPU", "cpu"), _GRAPHICS)
 
 
 class ModelsPart:
@@ -40,7 +44,7 @@ class ModelsPart:
         self._view, self._controller, self._choice = view, controller, choice
         self._worker: Worker | None = None
         self._closed = False
-        view.show_choices(view.device, _DEVICES, choice.device)
+        self._show_device()
         self.show()
         controller.choose_model(choice)
 
@@ -81,12 +85,13 @@ class ModelsPart:
     def choose_device(self, device: str) -> None:
         """Compute elsewhere from now on."""
         self._become(ModelChoice(self._choice.name, device, self._choice.precision))
+        self._show_device()
 
     def adopt(self, choice: ModelChoice) -> None:
         """Show a choice that was made elsewhere."""
         self._choice = choice
         self.show()
-        self._view.show_choices(self._view.device, _DEVICES, choice.device)
+        self._show_device()
 
     def cancel(self) -> None:
         """Stop a download; what came is kept, and it goes on from there the next time."""
@@ -97,6 +102,9 @@ class ModelsPart:
         """Stop everything."""
         self._closed = True
         self._end()
+
+    def _show_device(self) -> None:
+        self._view.show_choices(self._view.device, _DEVICES, self._choice.device)
 
     def _become(self, choice: ModelChoice) -> None:
         self._choice = choice

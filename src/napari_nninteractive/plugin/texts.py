@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_nninteractive.engine.results import Prediction
+from napari_nninteractive.errors import DeviceMemoryError
 from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.marks import Source
 
@@ -74,6 +75,9 @@ def error(problem: BaseException) -> str:
     if isinstance(problem, MemoryError):
         return "There is not enough memory: close other images, or choose a smaller one."
     text = str(problem).strip() or type(problem).__name__
-    if "CUDA" in text and "out of memory" in text:
-        return "The graphics card has no memory left: choose CPU above, or the built-in model."
+    if isinstance(problem, DeviceMemoryError):
+        return (
+            "There is not enough memory on the device; your prompt is kept. Close other programs that use it, compute "
+            "on the CPU, or choose a smaller model above: the built-in one is the smallest."
+        )
     return text

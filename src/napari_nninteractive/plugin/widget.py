@@ -12,7 +12,7 @@ from qtpy.compat import isalive
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt.utils import qdebounced
 
-from napari_nninteractive.errors import Cancelled, NNInteractiveError
+from napari_nninteractive.errors import Cancelled, DeviceMemoryError, NNInteractiveError
 from napari_nninteractive.plugin import texts
 from napari_nninteractive.plugin.binder import Binder
 from napari_nninteractive.plugin.controller import Controller
@@ -377,4 +377,11 @@ class _Parts:
         if isinstance(error, Cancelled):
             self._view.show_status(str(error))
         else:
-            self._view.show_error(texts.error(error))
+            offer = isinstance(error, DeviceMemoryError) and self.controller.choice.device != "cpu"
+            self._view.show_error(
+                texts.error(error), "Compute on the CPU" if offer else "", self._use_cpu
+            )
+
+    def _use_cpu(self) -> None:
+        self.models.choose_device("cpu")
+        self.controller.run()
