@@ -17,7 +17,9 @@ os.environ.setdefault("NAPARI_CONFIG", str(Path(scratch) / "settings.yaml"))  # 
 os.environ["XDG_STATE_HOME"] = scratch
 
 import napari  # noqa: E402
+import numpy as np  # noqa: E402
 from napari.settings import get_settings  # noqa: E402
+from PIL import Image  # noqa: E402
 from qtpy.QtWidgets import QApplication  # noqa: E402
 
 from napari_nninteractive.core.prompts import Point  # noqa: E402
@@ -34,6 +36,36 @@ def wait(until: Callable[[], bool] = lambda: False, seconds: float = 0.4) -> Non
     while time.monotonic() < end and not until():
         QApplication.processEvents()
         time.sleep(0.01)
+
+
+class Film:
+    """Frames of the window, written as an animated GIF."""
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self._viewer = viewer
+        self._frames: list[Image.Image] = []
+        self._times: list[int] = []
+
+    def shoot(self, milliseconds: int) -> None:
+        """Take a frame that is shown for a while."""
+        wait(seconds=0.15)
+        window = np.asarray(self._viewer.screenshot(canvas_only=False, flash=False))[..., :3]
+        picture = Image.fromarray(window[:, 318:])  # without napari's list of layers
+        picture = picture.resize((picture.width * 2 // 3, picture.height * 2 // 3), Image.LANCZOS)
+        self._frames.append(picture)
+        self._times.append(milliseconds)
+
+    def write(self, path: Path) -> None:
+        """Write all frames, with one palette of all so that it stays small."""
+        width, height = self._frames[0].size
+        strip = Image.new("RGB", (width, height * len(self._frames)))
+        for n, frame in enumerate(self._frames):
+            strip.paste(frame, (0, n * height))
+        palette = strip.quantize(160, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        flat = [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in self._frames]
+        flat[0].save(
+            path, save_all=True, append_images=flat[1:], duration=self._times, loop=0, optimize=True
+        )
 
 
 def main(folder: Path) -> None:
@@ -62,20 +94,30 @@ def main(folder: Path) -> None:
         panel.binder.set.points.layer.add([point.position])
         wait(lambda: not panel.controller.busy)
 
+    film = Film(viewer)
     shoot("panel_start")
+    film.shoot(1200)
     add(target)
     shoot("panel_object")
+    film.shoot(1200)
+    here = target.position[0]
+    for away in (2, 4, 6, 8, 6, 4, 2, 0, -2, -4, -6, -8, -6, -4, -2, 0):
+        viewer.dims.set_point(0, (here + away) * sample.spacing[0])
+        film.shoot(120)
     others = [
         n
         for n in range(1, int(sample.labels.max()) + 1)
-        if (sample.labels == n)[target.position[0]].any()
+        if (sample.labels == n)[here].any() and n != sample.inner_object()
     ]
-    for label in [n for n in others if n != sample.inner_object()][:2]:
+    for label in others[:2]:
         panel.view.next.click()
         wait(lambda: not panel.controller.busy)
-        flat = (sample.labels == label)[target.position[0]]
+        film.shoot(700)
+        flat = (sample.labels == label)[here]
         row, column = centre_point(flat[None]).position[1:]
-        add(Point((target.position[0], row, column)))
+        add(Point((here, row, column)))
+        film.shoot(1200)
+    film.write(folder / "first_object.gif")
     panel.view.signs[False].click()
     shoot("panel_objects")
     panel.view.signs[True].click()

@@ -69,7 +69,9 @@ def check_prompt(prompt: Prompt, shape: Index3, kinds: frozenset[str]) -> Prompt
             if isinstance(prompt, Point)
             else f"{prompt.kind} at {prompt.bounds}"
         )
-        raise PromptError(f"The {what} lies outside the image of shape {shape} (z, y, x).")
+        raise PromptError(
+            f"The {what} lies outside the image of shape {shape} (z, y, x): draw it inside."
+        )
     return prompt
 
 

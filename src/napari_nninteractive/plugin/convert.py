@@ -263,7 +263,7 @@ def lasso(
     high = np.clip(np.ceil(outline2d.max(axis=0)), 0, limits - 1).astype(int)
     if (outline2d.max(axis=0) < -0.5).any() or (outline2d.min(axis=0) > limits - 0.5).any():
         raise PromptError(
-            f"The lasso lies outside the image of shape {frame.volume_shape} (z, y, x)."
+            f"The lasso lies outside the image of shape {frame.volume_shape} (z, y, x): draw it inside."
         )
     mask = np.zeros(high - low + 1, bool)
     inside = outline2d - low
