@@ -49,7 +49,7 @@ def _textured(rng: np.random.Generator, clean: Float, coarse: float, level: floa
 
 
 def _blurred(rng: np.random.Generator, image: Float, coarse: float, level: float) -> Float:
-    """Blur of the point spread function, up to four times as wide along z, and haze from out of focus."""
+    """Blur of the point spread function, up to five times as wide along z, and haze from out of focus."""
     sigma = float(np.exp(rng.uniform(np.log(0.4), np.log(0.8 + 1.6 * level))))
     along_z = sigma * (1.0 if rng.random() < 0.4 else float(rng.uniform(1.2, 4.0))) / coarse
     out = ndi.gaussian_filter(image, (along_z, sigma, sigma), truncate=3.0)

@@ -73,7 +73,7 @@ def _filled(rng: np.random.Generator, layout: Layout, level: float) -> Float:
         lumps = smooth_noise(rng, clean.shape, float(rng.uniform(1.5, 5.0)))
         clean = clean + np.float32(rng.uniform(0.0, 0.35)) * lumps * (labels > 0) * (clean - ground)
     if (
-        rng.random() < 0.35 * level
+        rng.random() < 0.45 * level
     ):  # bright grains of chromatin, up to several times their surroundings
         grains = smooth_noise(rng, clean.shape, float(rng.uniform(2.0, 4.5)))
         bright = np.clip((grains - rng.uniform(0.4, 1.0)) * 2.5, 0.0, 1.0) * (labels > 0)

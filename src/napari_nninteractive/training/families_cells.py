@@ -35,20 +35,46 @@ def _blobs(
     elongation: float,
     roughness: float,
     most: int = 55,
+    clustered: bool = False,
 ) -> tuple[Labels, Float]:
     """Rough ellipsoids that share their touching faces: nearest label, and squared distance (1 = border)."""
     extent = np.array(shape) * np.array(step)
     room = float(extent.prod()) / (4.0 / 3.0 * np.pi * radius**3)
     count = int(np.clip(room * filling, 2, most))
-    centres = scattered_centres(rng, extent, count, radius * rng.uniform(0.9, 2.0))
+    if clustered:
+        centres = _cluster(rng, extent, radius)
+    else:
+        centres = scattered_centres(rng, extent, count, radius * rng.uniform(0.9, 2.0))
     radii = radius * np.exp(rng.normal(0.0, rng.uniform(0.0, 0.3), len(centres)))
     metrics = random_metrics(rng, radii, elongation)
     coords = warp(rng, grid(shape, step), radius * roughness, radius * rng.uniform(0.5, 1.5), step)
     return quadratic_diagram(coords, centres, metrics)
 
 
+def _cluster(
+    rng: np.random.Generator, extent: NDArray[np.float64], radius: float
+) -> NDArray[np.float64]:
+    """Centres (n, 3) of bodies that lie together in a ball, or side by side on its surface: embryo, spheroid, cyst."""
+    middle = rng.uniform(0.35, 0.65, 3) * extent
+    reach = radius * rng.uniform(1.1, 3.0)
+    hollow = rng.random() < 0.5
+    spread = radius * rng.uniform(1.2, 1.9)
+    points = [middle + reach * _direction(rng)]
+    for _ in range(150):
+        away = reach * (rng.uniform(0.85, 1.1) if hollow else rng.random() ** (1 / 3))
+        candidate = middle + away * _direction(rng)
+        if np.min(np.linalg.norm(np.array(points) - candidate, axis=1)) > spread:
+            points.append(candidate)
+    return np.array(points)
+
+
+def _direction(rng: np.random.Generator) -> NDArray[np.float64]:
+    vector = rng.standard_normal(3)
+    return vector / max(float(np.linalg.norm(vector)), 1e-6)
+
+
 def nuclei(rng: np.random.Generator, shape: Shape, step: Step, level: float) -> Layout:
-    """Nuclei, sparse or touching: star-like blobs with rough outlines, sharp or in a haze that belongs to them."""
+    """Nuclei, sparse, touching or in clusters: star-like blobs with rough outlines, sharp or in a haze of their own."""
     labels, distance = _blobs(
         rng,
         shape,
@@ -57,6 +83,7 @@ def nuclei(rng: np.random.Generator, shape: Shape, step: Step, level: float) -> 
         filling=_log_uniform(rng, 0.02, 0.8),
         elongation=rng.uniform(0.0, 0.1 + 0.3 * level),
         roughness=rng.uniform(0.0, 0.1 + 0.2 * level),
+        clustered=rng.random() < 0.3,
     )
     stained = None
     if rng.random() < 0.65:
