@@ -13,14 +13,14 @@ from napari_nninteractive.core.simulate import UserStyle
 
 __all__ = ["user_of"]
 
-_KINDS = MappingProxyType({"point": 0.55, "box": 0.15, "scribble": 0.15, "lasso": 0.15})
+_KINDS = MappingProxyType({"point": 0.45, "box": 0.2, "scribble": 0.15, "lasso": 0.2})
 
 
 def user_of(key: Sequence[int], prompts: Sequence[Prompt]) -> Agent:
     """Return the simulated user of an episode, as the prompts so far leave them.
 
     Half of the users change the kind of prompt at will, three in ten stay with one for a while, the others know only
-    one (Isensee et al., arXiv:2503.08373). About half of all prompts are points.
+    one (Isensee et al., arXiv:2503.08373). Somewhat less than half of all prompts are points.
 
     Parameters
     ----------
