@@ -16,7 +16,7 @@ from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.prompts import BoxPrompt, Point
 from napari_nninteractive.plugin.book import Book
 from napari_nninteractive.plugin.convert import frame_of
-from napari_nninteractive.plugin.result import numbered
+from napari_nninteractive.plugin.result import count, numbered
 from napari_nninteractive.plugin.result_layer import ResultLayer
 from napari_nninteractive.plugin.strokes import Stroke
 
@@ -216,3 +216,11 @@ def test_prompts_of_a_class_are_apart(window: Open) -> None:
     shown.wait()
     assert shown.prompts == [Point((5, 6, 7))]
     assert set(shown.voxels()) == {1}
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4"])
+def test_voxels_are_counted(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_nninteractive.plugin.result._COUNTED", 7)
+    labels = np.random.default_rng(0).integers(0, 4, (3, 4, 5)).astype(dtype)
+    assert count(labels) == {n: np.count_nonzero(labels == n) for n in (1, 2, 3)}
+    assert count(np.zeros((2, 2), dtype)) == {}

@@ -258,7 +258,9 @@ class Binder:
         corners = np.vstack([np.zeros(frame.ndim), np.eye(frame.ndim)])
         world = [image.data_to_world(corner) for corner in corners]
         result = self._set.result
-        existing = None if self._set.is_new else result.count()
+        existing = (
+            None if self._set.is_new else result.count
+        )  # takes a while: only where it is needed
         self._set.is_new = True
         key, size = (str(image.unique_id), frame), convert.voxel_size(world, frame)
         source = Source(key, data, frame, size, self._version)

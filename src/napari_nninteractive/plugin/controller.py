@@ -164,7 +164,12 @@ class Controller:
 
     # Image and model
 
-    def open(self, source: Source, target: Target, existing: Counter[int] | None = None) -> None:
+    def open(
+        self,
+        source: Source,
+        target: Target,
+        existing: Callable[[], Counter[int]] | None = None,
+    ) -> None:
         """Go to an image; finished objects stay where they are, and those made here come back.
 
         Parameters
@@ -173,20 +178,21 @@ class Controller:
             The image.
         target : Target
             Where its objects are written.
-        existing : Counter, optional
-            Voxels of each label that the target holds already, where it is new here.
+        existing : callable, optional
+            Counts the voxels of each label that the target holds already; called where the target is new here.
         """
         fresh = target not in self._books
         self._source, self._target = source, target
         book = self.book
-        if fresh and existing:
-            book.voxels.update(existing)
+        found = existing() if fresh and existing is not None else Counter()
+        if found:
+            book.voxels.update(found)
             book.numbers.update(target.numbers)
-            book.highest = max(existing)
+            book.highest = max(found)
         self._pending, self._committed, self._last = [], (), None
         self._label = book.free_label()
         book.highest = max(book.highest, self._label)
-        self._submit(Show() if fresh and not existing else None)
+        self._submit(Show() if fresh and not found else None)
 
     def refresh(self) -> None:
         """Ask the engine again what is there."""

@@ -13,9 +13,10 @@ from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.marks import Change
 
-__all__ = ["Covered", "difference", "dtype_for", "numbered", "painted_edits", "write"]
+__all__ = ["Covered", "count", "difference", "dtype_for", "numbered", "painted_edits", "write"]
 
 _CHUNK = 64
+_COUNTED = 1 << 20  # voxels counted in one go
 
 
 def dtype_for(label: int) -> np.dtype[Any]:
@@ -121,6 +122,23 @@ def write(
     counts = difference(now, new)
     frame.write(labels, change.box, new)
     return counts
+
+
+def count(labels: NDArray[Any]) -> Counter[int]:
+    """Voxels of each label but 0, in any number of axes."""
+    found: Counter[int] = Counter()
+    flat = np.ravel(labels)
+    for start in range(0, flat.size, _COUNTED):
+        part = flat[start : start + _COUNTED]
+        if part.dtype.itemsize <= 2:
+            numbers = np.bincount(part)
+            values = np.flatnonzero(numbers)
+            numbers = numbers[values]
+        else:
+            values, numbers = np.unique(part, return_counts=True)
+        found.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
+    del found[0]
+    return found
 
 
 def difference(old: NDArray[Any], new: NDArray[Any]) -> Counter[int]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.looks import KEY, aligned, tag
-from napari_nninteractive.plugin.result import difference, dtype_for, numbered
+from napari_nninteractive.plugin.result import count, difference, dtype_for, numbered
 from napari_nninteractive.plugin.strokes import Stroke, read_stroke
 
 __all__ = ["Painter", "ResultLayer"]
@@ -149,8 +149,7 @@ class ResultLayer:
 
     def count(self) -> Counter[int]:
         """Voxels of each label; reads all of them."""
-        data = np.asarray(self.labels(1))
-        return difference(np.zeros_like(data), data)
+        return count(self.labels(1))
 
     def choose(self, number: int) -> None:
         """Paint with a number from now on."""
