@@ -208,7 +208,7 @@ def test_an_object_from_elsewhere_starts_from_its_mask() -> None:
     frame = frame_of(SHAPE)
     fresh = Result()
     fresh.array = target.array
-    bench.controller.open(Source("again", IMAGE, frame), fresh, Counter({9: 9}))
+    bench.controller.open(Source("again", IMAGE, frame), fresh, lambda: Counter({9: 9}))
     bench.controller.select_object(9)
     assert bench.controller.label == 9
     assert [type(p).__name__ for p in bench.prompts] == ["InitialMask"]
