@@ -13,6 +13,7 @@ import torch
 from fixtures.mouse import click, press_key, spin, wait_until
 from fixtures.oracles import raise_at
 from fixtures.windows import Gate, drawn, oracle_desk
+from qtpy.QtCore import QCoreApplication, QEvent
 
 from napari_nninteractive.core.prompts import Point
 
@@ -100,6 +101,8 @@ def test_closing_while_it_computes_frees_everything(window: Open) -> None:
     gate.open.set()
     thread.join(30)
     spin(100)
+    # What deleteLater asked for: else only an event loop that returns does it.
+    QCoreApplication.sendPostedEvents(shown.panel, QEvent.Type.DeferredDelete.value)
     assert not thread.is_alive()
     assert not labels.any()
     assert len(points.data) == 1, "what the user drew stays"
