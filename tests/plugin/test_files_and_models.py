@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fixtures.windows import oracle_desk
 
 from napari_nninteractive.core.prompts import Point
 from napari_nninteractive.engine import registry
+from napari_nninteractive.io.read import read_image
 
 pytest_plugins = ["fixtures.hub"]
 
@@ -62,12 +64,86 @@ def test_what_a_crash_left_is_offered(window: Open, state_folder: Path) -> None:
     assert [p.name for p in state_folder.glob("*.json")] == ["lost.json"]
     shown = window(IMAGE)
     view = shown.panel.view
-    assert view.action.text() == "Recover"
-    view.action.click()
+    view.show_error("another message")
+    view.show_error("")
+    assert not view.recover.isHidden(), "the offer outlives other messages"
+    view.recover.click()
     wait_until(lambda: shown.status == "Recovered.")
     shown.wait()
     np.testing.assert_array_equal(shown.labels, labels)
     assert list(state_folder.glob("*.json")) == []
+    assert view.recover.parentWidget().isHidden()
+
+
+def test_what_a_crash_left_of_several_images_is_recovered_for_each(
+    window: Open, state_folder: Path
+) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    shown.viewer.add_image(IMAGE[:, :20], name="second")
+    view = shown.panel.view
+    view.image_chosen.emit(shown.viewer.layers["second"])  # saves what the first has
+    shown.wait()
+    shown.image = shown.viewer.layers["second"]
+    shown.click((5, 16, 7))
+    shown.panel._parts.files.autosave()
+    shown.wait()
+    files = sorted(state_folder.glob("*.json"))
+    assert len(files) == 2
+    for n, file in enumerate(files):
+        file.with_name(f"lost{n}.json").write_bytes(file.read_bytes())
+    shown.panel.close_panel()
+    shown = window(IMAGE)
+    shown.panel.view.recover.click()
+    wait_until(lambda: shown.status == "Recovered.")
+    shown.wait()
+    assert shown.prompts == [Point((5, 6, 7))]
+    assert not shown.panel.view.recover.parentWidget().isHidden(), "that of the other image"
+    shown.panel.view.recover.click()
+    shown.wait()
+    assert "second (12, 20, 24)" in shown.panel.view.error
+    shown.panel.view.forget.click()
+    assert list(state_folder.glob("lost*")) == []
+
+
+def test_messages_stay_until_they_are_answered(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    shown.set.points.layer.add([[5, 40, 40]])
+    shown.wait()
+    assert "outside" in shown.panel.view.error
+    shown.panel._parts.files.autosave()
+    shown.wait()
+    assert "outside" in shown.panel.view.error
+
+
+def test_objects_are_saved_from_the_panel(window: Open, tmp_path: Path) -> None:
+    shown = window(IMAGE, scale=(2, 0.5, 0.5), units=("um",) * 3)
+    shown.click((5, 6, 7))
+    files = shown.panel._parts.files
+    files.save_objects(str(tmp_path / "objects.tif"))
+    shown.wait()
+    back = read_image(tmp_path / "objects.tif")
+    np.testing.assert_array_equal(back.data, shown.labels)
+    np.testing.assert_allclose(back.spacing, (2, 0.5, 0.5))
+    assert shown.status == "Saved as objects.tif."
+    files.save_objects(str(tmp_path / "missing" / "objects.mha"))
+    shown.wait()
+    assert "choose another folder" in shown.panel.view.error
+
+
+def test_the_model_of_a_session_is_taken_where_it_is_here(window: Open, tmp_path: Path) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    files, path = shown.panel._parts.files, tmp_path / "work.nni.json"
+    files.save(str(path))
+    shown.wait()
+    text = path.read_text(encoding="utf-8")
+    for name, said in ((str(tmp_path), "is open."), ("gone", "not here: going on with")):
+        path.write_text(text.replace('"builtin"', json.dumps(name)), encoding="utf-8")
+        files.open(str(path))
+        wait_until(lambda said=said: not shown.controller.busy and said in shown.status)
+        assert shown.controller.choice.name == str(tmp_path)
 
 
 def test_the_probability_is_shown_when_wanted(window: Open) -> None:

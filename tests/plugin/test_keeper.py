@@ -31,7 +31,7 @@ class Result:
     def labels(self, largest: int) -> Any:
         return self.array
 
-    def redraw(self, frame: Any, boxes: Any) -> None:
+    def redraw(self, parts: Any) -> None:
         pass
 
     def announce(self, numbers: Any) -> None:

@@ -12,10 +12,8 @@ import pytest
 from fixtures.mouse import click, drag, press_key, wait_until
 from napari.layers import Image
 
-from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.prompts import BoxPrompt, Point
 from napari_nninteractive.plugin.book import Book
-from napari_nninteractive.plugin.convert import frame_of
 from napari_nninteractive.plugin.result import count, numbered
 from napari_nninteractive.plugin.result_layer import ResultLayer
 from napari_nninteractive.plugin.strokes import Stroke
@@ -70,6 +68,9 @@ class Painter:
         self.strokes.append(stroke)
         self.counts.append(counts)
 
+    def counted(self, counts: Counter[int]) -> None:
+        self.counts.append(counts)
+
     def picked(self, label: int) -> None:
         self.seen.append(label)
 
@@ -95,10 +96,9 @@ def test_the_layer_shows_numbers_and_keeps_labels() -> None:
     assert made.layer.data[1, 1].tolist() == [0, 1, 1, 1, 1, 0]
     assert made.labels(1)[1, 1].tolist() == [0, 1, 1, 2, 2, 0]
     assert made.count() == {1: 2, 2: 2}
-    frame, box = frame_of((4, 5, 6)), Box((1, 1, 0), (2, 2, 6))
     made.labels(3)[1, 1, 0] = 3
     made.announce({2: 1, 3: 300})
-    made.redraw(frame, [box])
+    made.redraw([(slice(1, 2), slice(1, 2), slice(0, 6))])
     assert made.layer.data[1, 1].tolist() == [300, 1, 1, 1, 1, 0]
     again = ResultLayer(made.layer, Painter())  # as a panel that is opened later
     assert again.numbers == {2: 1, 3: 300}
@@ -114,7 +114,7 @@ def test_what_is_written_while_numbers_are_computed_is_not_lost() -> None:
     compute, then = made.renumber({2: 1})
     shown = compute()
     made.labels(1)[0, 0, 0] = 2
-    made.redraw(frame_of((4, 5, 6)), [Box((0, 0, 0), (1, 1, 1))])
+    made.redraw([(slice(0, 1), slice(0, 1), slice(0, 1))])
     then(shown)
     assert made.layer.data[0, 0, 0] == 1
     assert made.labels(1)[0, 0, 0] == 2
@@ -164,6 +164,10 @@ def test_a_class_of_objects(window: Open, tmp_path: Path) -> None:
     view.objects.item(0, 0).setText("0")
     assert "from 1 to" in view.error
 
+    for label in (1, 2):
+        shown.controller.delete_object(label)
+    shown.wait()
+    assert shown.voxels() == {}
     shown.panel._parts.files.open(str(tmp_path / "work.nni.json"))
     wait_until(lambda: not shown.controller.busy and "open" in shown.status)
     shown.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,10 @@ from napari_nninteractive.plugin.prompt_layers import Drawing
 from napari_nninteractive.plugin.result_layer import ResultLayer
 from napari_nninteractive.plugin.strokes import Stroke
 
-__all__ = ["Binder"]
+__all__ = ["FLAT_ONLY", "Binder"]
+
+FLAT_ONLY = "Prompts are drawn in slices: go back to the 2D view with the second button below the list of layers."
+_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 class Binder:
@@ -60,6 +64,7 @@ class Binder:
         self.tool: Tool = "point"
         self.positive = True
         controller.marks_changed.connect(self._show)
+        controller.frame_wanted.connect(self._go_to_frame)
         viewer.layers.events.removed.connect(self._on_removed)
 
     # Images
@@ -87,11 +92,9 @@ class Binder:
         if self._set is not None and (image is None or self._set.image is not image):
             self._set.set_visible(False)
             self._close_set()
-        if self._image is not None:
-            self._image.events.data.disconnect(self._on_data)
+        self._listen(on=False)
         self._image, self._channel = image, channel
-        if image is not None:
-            image.events.data.connect(self._on_data)
+        self._listen(on=True)
         if image is None:
             self._controller.close_image()
         else:
@@ -125,7 +128,9 @@ class Binder:
         return bool(uids)
 
     def go_to(self, mark: Mark) -> None:
-        """Bring the viewer to a mark."""
+        """Bring the viewer to a mark, and select it in its layer."""
+        if self._set is not None:
+            self._set.select(mark.uid)
         source = self._controller.source
         if source is None or self._image is None:
             return
@@ -160,6 +165,9 @@ class Binder:
 
     def add(self, drawing: Drawing) -> int | None:
         """Something was drawn."""
+        if self._viewer.dims.ndisplay == 3:
+            self.failed.emit(PromptError(FLAT_ONLY))
+            return None
         try:
             frame = self._frame_of(drawing)
             prompt = self._prompt(drawing, frame)
@@ -202,6 +210,12 @@ class Binder:
         if source is None or not source.frame.holds(stroke.start):
             return
         label = self._controller.label
+        other = stroke.touched & (
+            ((stroke.old != label) & (stroke.old != 0))
+            | ((stroke.new != label) & (stroke.new != 0))
+        )
+        if other.any():
+            self._controller.paint(replace(stroke, touched=other))
         others = tuple(a for a in range(source.frame.ndim) if a not in source.frame.spatial)
         pad = 3 - len(source.frame.spatial)
         origin = [0] * pad + [stroke.start[a] for a in source.frame.spatial]
@@ -210,6 +224,10 @@ class Binder:
             mask = (stroke.touched & (gone == label)).any(axis=others)
             if mask.any():
                 self._controller.edit(mask.reshape((1,) * pad + mask.shape), origin, value=value)
+
+    def counted(self, counts: Counter[int]) -> None:
+        """All voxels of the result were counted anew."""
+        self._controller.counted(counts)
 
     def picked(self, label: int) -> None:
         """An object was picked in the result: go on with it."""
@@ -223,9 +241,9 @@ class Binder:
         """Listen no more; the user's work stays in the viewer."""
         self._close_set()
         self._results.clear()
-        if self._image is not None:
-            self._image.events.data.disconnect(self._on_data)
+        self._listen(on=False)
         self._controller.marks_changed.disconnect(self._show)
+        self._controller.frame_wanted.disconnect(self._go_to_frame)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._viewer = self._image = None
 
@@ -303,6 +321,37 @@ class Binder:
             self._set.close()
             self._set = None
 
+    def _listen(self, *, on: bool) -> None:
+        """Follow the data and the place in space of the image, or no longer."""
+        if self._image is not None:
+            events = self._image.events
+            for event, slot in (
+                (events.data, self._on_data),
+                *((getattr(events, name), self._on_space) for name in _PLACE),
+            ):
+                (event.connect if on else event.disconnect)(slot)
+
+    def _on_space(self, _event: Any) -> None:
+        """The image lies elsewhere now: our layers follow, and volumes are counted with the new voxels."""
+        if self._set is not None and self._image is not None:
+            self._set.align(self._image)
+            self._version += 1
+            self._open(self._frame(self._position()))
+            self.image_changed.emit()
+
+    def _go_to_frame(self, frame: Frame) -> None:
+        """Show a time point and channel, and segment there."""
+        if self._image is None:
+            return
+        self._channel = frame.channel
+        world = self._image.data_to_world(frame.to_layer((0, 0, 0))[0])
+        first = self._viewer.dims.ndim - frame.ndim
+        for axis in range(frame.ndim):
+            if axis not in frame.spatial and axis != frame.channels:
+                self._viewer.dims.set_point(first + axis, world[axis])
+        self._open(frame)
+        self.image_changed.emit()
+
     def _on_data(self, _event: Any) -> None:
         """The image holds other data now: read it again, and make other layers if its shape is another."""
         source = self._controller.source
@@ -320,6 +369,9 @@ class Binder:
             self.failed.emit(ImageError("The image was removed; its objects stay. Choose another."))
         elif self._set is not None and self._set.owns(event.value):
             self._close_set()
+            self.failed.emit(
+                ImageError("A layer of the panel was removed: press a tool to get a new one.")
+            )
 
 
 def _outline(drawing: Drawing) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.result import Covered
 
 __all__ = ["Book", "ObjectRow"]
@@ -53,8 +54,8 @@ class Book:
         Given by the user.
     numbers : dict
         Given by the user or to a new object, where it is not the label.
-    prompts : dict
-        Number of prompts of each object that was made here.
+    made : dict
+        By frame: number of prompts of each object that was made in it.
     covered : dict
         What lies under each object.
     drawn : set of int
@@ -68,11 +69,25 @@ class Book:
     voxels: Counter[int] = field(default_factory=Counter)
     names: dict[int, str] = field(default_factory=dict)
     numbers: dict[int, int] = field(default_factory=dict)
-    prompts: dict[int, int] = field(default_factory=dict)
+    made: dict[Frame, dict[int, int]] = field(default_factory=dict)
     covered: dict[int, Covered] = field(default_factory=dict)
     drawn: set[int] = field(default_factory=set)
     by_hand: set[int] = field(default_factory=set)
     highest: int = 0
+
+    @property
+    def prompts(self) -> dict[int, int]:
+        """Number of prompts of each object that was made here."""
+        return {label: n for objects in self.made.values() for label, n in objects.items()}
+
+    def frame_of(self, label: int, frame: Frame) -> Frame | None:
+        """Frame in which an object was made, `frame` if in several; None if in none."""
+        made = [f for f, objects in self.made.items() if label in objects]
+        return frame if frame in made else made[-1] if made else None
+
+    def next_label(self, current: int) -> int:
+        """Label for another object: after all that is used, as label or number, and after the current one."""
+        return 1 + max([current, *self.used(), *self.numbers.values()])
 
     def used(self) -> set[int]:
         """Labels of which there is something."""
@@ -105,6 +120,7 @@ class Book:
 
     def rows(self, voxel: float, current: int) -> list[ObjectRow]:
         """All objects by label, for voxels of a volume."""
+        prompts = self.prompts
         return [
             ObjectRow(
                 label,
@@ -112,7 +128,7 @@ class Book:
                 self.names.get(label, f"Object {label}"),
                 self.voxels[label],
                 self.voxels[label] * voxel,
-                self.prompts.get(label, 0),
+                prompts.get(label, 0),
                 label == current,
             )
             for label in sorted(self.used())

@@ -32,6 +32,7 @@ from napari_nninteractive.plugin.marks import (
     Mark,
     ModelChoice,
     Outcome,
+    Paint,
     Redo,
     Remove,
     Replace,
@@ -44,6 +45,7 @@ from napari_nninteractive.plugin.marks import (
     fold,
 )
 from napari_nninteractive.plugin.result import painted_edits
+from napari_nninteractive.plugin.strokes import Stroke
 
 __all__ = ["Controller"]
 
@@ -71,6 +73,9 @@ class Controller:
     progressed = Signal(object)  # engine Progress, or None
     predicted = Signal(object, object)  # Source, Prediction
     failed = Signal(object)  # the exception
+    unpredicted = Signal()  # the object changed without the network
+    frame_wanted = Signal(object)  # Frame to go to
+    choice_refused = Signal(object)  # ModelChoice that goes on in its place
 
     def __init__(self, worker: WorkerLike, desk: Desk | None = None) -> None:
         self._worker, self._desk = worker, desk or Desk()
@@ -247,11 +252,18 @@ class Controller:
     def flip(self, uids: Iterable[int]) -> None:
         """Give marks the other sign."""
         by_uid = {m.uid: m for m in self.marks or ()}
-        for uid in uids:
-            if uid in by_uid:
-                mark = by_uid[uid]
-                self._submit(Replace(Mark(uid, flipped(mark.prompt), mark.outline)))
+        for mark in [by_uid[uid] for uid in uids if uid in by_uid]:
+            try:
+                prompt = flipped(mark.prompt)
+            except PromptError as error:
+                self.failed.emit(error)
+            else:
+                self._submit(Replace(Mark(mark.uid, prompt, mark.outline)))
         self._show()
+
+    def paint(self, stroke: Stroke) -> None:
+        """Note what was painted by hand into other objects than the current one, so that it can be undone."""
+        self._submit(Paint(stroke))
 
     def edit(self, mask: NDArray[np.bool_], origin: Any, *, value: bool) -> None:
         """Keep what was painted or erased by hand in the current object."""
@@ -259,7 +271,7 @@ class Controller:
 
     def start_from(self, read: Callable[[], NDArray[Any]]) -> None:
         """Start the current object from an existing mask (z, y, x), read on the worker's thread."""
-        self.work(lambda: InitialMask(read()), self.add)
+        self.work(lambda: InitialMask(_not_empty(read())), self.add)
 
     def new_uid(self) -> int:
         """A uid that no mark has."""
@@ -285,8 +297,8 @@ class Controller:
         if self._source is None or self._is_empty():
             return
         book = self.book
-        label = book.highest + 1
-        book.highest = label
+        label = book.next_label(self.label)
+        book.highest = max(book.highest, label)
         if self.same_number:
             self.set_number(label, book.number(self.label))
         self._submit(SwitchTo(label))
@@ -294,7 +306,10 @@ class Controller:
 
     def select_object(self, label: int) -> None:
         """Go on with an object: its marks come back, if it was made here; else it starts from its mask."""
-        if self._source is None or self._target is None or label == self.label:
+        if self._source is None or self._target is None:
+            return
+        self._go_to_frame_of(label)
+        if label == self.label:
             return
         self._submit(SwitchTo(label))
         if self._is_foreign(label):
@@ -312,6 +327,7 @@ class Controller:
     def delete_object(self, label: int) -> None:
         """Take an object away."""
         if not self._is_foreign(label):
+            self._go_to_frame_of(label)
             self._submit(Delete(label))
             return
 
@@ -375,6 +391,11 @@ class Controller:
         book.by_hand |= set(counts) - {self.label}
         self.changed.emit()
 
+    def counted(self, counts: Counter[int]) -> None:
+        """All voxels of the result were counted anew."""
+        self.book.voxels = Counter(counts)
+        self.changed.emit()
+
     def cancel(self) -> None:
         """Stop the running prediction; its mark stays and waits."""
         self._worker.cancel()
@@ -392,6 +413,13 @@ class Controller:
     def _is_empty(self) -> bool:
         book = self.book
         return self.marks == () and book.voxels[self.label] <= 0
+
+    def _go_to_frame_of(self, label: int) -> None:
+        """Ask for the time point and channel that an object was made in, where they are others."""
+        if self._source is not None:
+            frame = self.book.frame_of(label, self._source.frame)
+            if frame is not None and frame != self._source.frame:
+                self.frame_wanted.emit(frame)
 
     def _is_foreign(self, label: int) -> bool:
         """Whether an object was not made here, so that only its mask is known."""
@@ -459,6 +487,7 @@ class Controller:
         def done(value: Any) -> None:
             self._jobs -= 1
             then(value)
+            self.progressed.emit(None)
 
         def failed(error: BaseException) -> None:
             self._jobs -= 1
@@ -485,6 +514,8 @@ class Controller:
         if outcome.prediction is not None and outcome.prediction.forwards:
             self.prediction = outcome.prediction
             self.predicted.emit(job.source, outcome.prediction)
+        elif outcome.changes:
+            self.unpredicted.emit()
         if isinstance(outcome.stopped, Cancelled):
             self.failed.emit(Cancelled("Stopped. The prompt is kept; Run predicts with it."))
         elif outcome.stopped is not None:
@@ -492,7 +523,12 @@ class Controller:
         self.changed.emit()
 
     def _failed(self, job: Job, error: BaseException) -> None:
-        if self._settle(job):
+        current = self._settle(job)
+        loaded = self._desk.choice
+        if job.choice == self._choice != loaded and loaded is not None:
+            self._choice = loaded  # the one that was asked for cannot be had
+            self.choice_refused.emit(loaded)
+        if current:
             self._show()
         self.failed.emit(error)
         self.changed.emit()
@@ -503,3 +539,9 @@ class Controller:
         marks = self.marks
         if marks is not None:
             self.marks_changed.emit(marks)
+
+
+def _not_empty(mask: NDArray[Any]) -> NDArray[Any]:
+    if not np.any(mask):
+        raise PromptError("The selected label has no voxels here: select another one in its layer.")
+    return mask

@@ -7,7 +7,8 @@ objects: each moment is the steps of every object, which the engine toggles into
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from napari_nninteractive.plugin.marks import (
     Mark,
     ModelChoice,
     Outcome,
+    Paint,
     Redo,
     Remove,
     Replace,
@@ -39,6 +41,7 @@ from napari_nninteractive.plugin.marks import (
     Undo,
 )
 from napari_nninteractive.plugin.saved import SavedObject
+from napari_nninteractive.plugin.strokes import Stroke
 
 if TYPE_CHECKING:
     from napari_nninteractive.engine.session import InferenceSession
@@ -85,14 +88,17 @@ class Moment:
         The current object.
     objects : mapping of int to tuple of Step
         What was done to each object.
+    strokes : tuple of Stroke
+        What was painted by hand into objects that were not the current one.
     """
 
     label: int
     objects: Mapping[int, Steps] = field(default_factory=lambda: MappingProxyType({}))
+    strokes: tuple[Stroke, ...] = ()
 
     def with_steps(self, steps: Steps) -> Moment:
         """Moment in which the current object has other steps."""
-        return Moment(self.label, MappingProxyType({**self.objects, self.label: steps}))
+        return replace(self, objects=MappingProxyType({**self.objects, self.label: steps}))
 
 
 @dataclass(slots=True, eq=False)
@@ -137,6 +143,11 @@ class Desk:
     def session(self) -> InferenceSession | None:
         """The session, once there is one."""
         return self._session
+
+    @property
+    def choice(self) -> ModelChoice | None:
+        """The model that is loaded; None before the first."""
+        return self._choice
 
     def cost(self) -> str:
         """What a prompt will cost, in words; "" where that is not known."""
@@ -210,6 +221,11 @@ class Desk:
                 return self._travel(back=isinstance(command, Undo))
             case Show():
                 return self._show()
+            case Paint():
+                timeline = self._timeline()
+                strokes = (*timeline.now.strokes, command.stroke)
+                timeline.become(replace(timeline.now, strokes=strokes))
+                return self.outcome()
             case _:
                 return self._rearrange(command)
 
@@ -235,7 +251,8 @@ class Desk:
         self._ready()
         timeline = self._timelines.setdefault(key, _Timeline(Moment(label)))
         steps = {n: self._steps(saved) for n, saved in objects.items()}
-        timeline.become(Moment(label, MappingProxyType({**timeline.now.objects, **steps})))
+        objects_now = MappingProxyType({**timeline.now.objects, **steps})
+        timeline.become(replace(timeline.now, label=label, objects=objects_now))
         if key == self._opened:
             self._restore(timeline.now)
 
@@ -321,12 +338,19 @@ class Desk:
             self._marks[id(mark.prompt)] = mark
         *first, last = command.marks
         begun = self._changed_label()
+        stopped: NNInteractiveError | None = None
         predicts = command.predict and not isinstance(last.prompt, InitialMask | MaskEdit)
+        given = (*session.prompts, *(mark.prompt for mark in command.marks))
+        nothing = before.state.mask.bounds() is None and not any(_is_object(p) for p in given)
+        if predicts and nothing:
+            predicts = False
+            stopped = PromptError(
+                "So far you said only what is not the object: mark the object too."
+            )
         try:
             for mark in first:
                 session.add(mark.prompt, predict=False)
             prediction = session.add(last.prompt, predict=False) if not predicts else None
-            stopped: NNInteractiveError | None = None
             if prediction is None:
                 try:
                     prediction = session.add(last.prompt, predict=True, **options)
@@ -389,7 +413,7 @@ class Desk:
                 objects[label] = ()
             case Delete():
                 objects.pop(command.label, None)
-        timeline.become(Moment(label, MappingProxyType(objects)))
+        timeline.become(replace(old, label=label, objects=MappingProxyType(objects)))
         return self._go(old, timeline.now)
 
     def _go(self, old: Moment, new: Moment) -> Outcome:
@@ -402,7 +426,7 @@ class Desk:
                 start = state if label == old.label else self._empty().moved_to(before)
                 changes += _difference(label, start, start.moved_to(after))
         self._restore(new)
-        return self.outcome(changes=changes)
+        return self.outcome(changes=changes, strokes=_strokes_between(old.strokes, new.strokes))
 
     def _restore(self, moment: Moment) -> None:
         state = self._empty().moved_to(moment.objects.get(moment.label, ()))
@@ -412,8 +436,21 @@ class Desk:
         return State.empty(self._session.volume.shape)  # type: ignore[union-attr]
 
 
+def _is_object(prompt: Prompt) -> bool:
+    """Whether a prompt says where the object is."""
+    return isinstance(prompt, InitialMask) or prompt.positive
+
+
 def _spacing_of(source: Source) -> tuple[float, ...]:
     return source.spacing[3 - len(source.frame.spatial) :]
+
+
+def _strokes_between(
+    old: tuple[Stroke, ...], new: tuple[Stroke, ...]
+) -> tuple[tuple[Stroke, bool], ...]:
+    """Strokes to take back, the last one first, and those to make again."""
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(old, new, strict=False)))
+    return (*((s, True) for s in reversed(old[same:])), *((s, False) for s in new[same:]))
 
 
 def _waits(steps: Steps) -> bool:

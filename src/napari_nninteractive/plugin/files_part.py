@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog
@@ -13,10 +12,23 @@ from napari_nninteractive.plugin import texts
 from napari_nninteractive.plugin.binder import Binder
 from napari_nninteractive.plugin.controller import Controller
 from napari_nninteractive.plugin.keeper import Keeper, write_table
+from napari_nninteractive.plugin.models_part import ModelsPart
+from napari_nninteractive.plugin.saved import SavedSession
 from napari_nninteractive.plugin.view import View
+from napari_nninteractive.plugin.writers import write_labels, write_labels_zarr
 
 __all__ = ["FilesPart"]
 
+_OBJECTS = ";;".join(
+    f"{name} (*{ending})"
+    for name, ending in (
+        ("NIfTI", ".nii.gz"),
+        ("NRRD", ".nrrd"),
+        ("MetaImage", ".mha"),
+        ("TIFF", ".tif"),
+        ("OME-Zarr", ".zarr"),
+    )
+)
 _SESSION = "Session (*.nni.json);;All files (*)"
 
 
@@ -31,10 +43,15 @@ class FilesPart:
         Whose work.
     binder : Binder
         Knows the image's name.
+    models : ModelsPart
+        Goes on with the model of a session.
     """
 
-    def __init__(self, view: View, controller: Controller, binder: Binder) -> None:
+    def __init__(
+        self, view: View, controller: Controller, binder: Binder, models: ModelsPart
+    ) -> None:
         self._view, self._controller, self._binder = view, controller, binder
+        self._models = models
         self._keeper = Keeper(controller)
 
     def ask_save(self) -> None:
@@ -68,44 +85,80 @@ class FilesPart:
     def open(self, path: str) -> None:
         """Go on with a saved session."""
         name = Path(path).name
-        self._try(
-            lambda: self._keeper.open(path, lambda: self._view.show_status(f"{name} is open."))
-        )
+
+        def done(session: SavedSession) -> None:
+            self._view.show_status(f"{name} is open.{self._models.wish(session.choice)}")
+
+        self._try(lambda: self._keeper.open(path, done))
 
     def save_table(self, path: str) -> None:
         """Save the table of objects."""
         unit = texts.unit_of(self._binder.image) if self._binder.image is not None else "px"
-        name = texts.volume_unit(unit).replace("Volume", "voxels")
+        source = self._controller.source
+        space = len(source.frame.spatial) if source is not None else 3
+        name = {"Volume": "voxels", "Area": "pixels"}.get(
+            texts.volume_unit(unit, space), texts.volume_unit(unit, space)
+        )
         self._try(lambda: write_table(path, self._controller.objects(), name))
         if not self._view.error:
             self._view.show_status(f"Saved as {Path(path).name}.")
 
     def autosave(self) -> None:
-        """Write the recovery file."""
-        if self._binder.image is not None and not self._controller.busy:
-            self._try(lambda: self._keeper.autosave(self._name()))
+        """Write the recovery file; says nothing, unless it fails."""
+        if self._binder.image is not None and self._controller.source is not None:
+            try:
+                self._keeper.autosave(self._name())
+            except (NNInteractiveError, OSError) as error:
+                self._view.show_error(texts.error(error))
+
+    def ask_objects(self) -> None:
+        """Save the objects where the user says, in the format of the name's ending."""
+        path, chosen = QFileDialog.getSaveFileName(self._view, "Save the objects", "", _OBJECTS)
+        if path:
+            ending = chosen[chosen.rfind("*") + 1 : -1]
+            self.save_objects(path if "." in Path(path).name else f"{path}{ending}")
+
+    def save_objects(self, path: str) -> None:
+        """Save the layer of objects with its geometry."""
+        layers = self._binder.set
+        if layers is None:
+            self._view.show_error("There are no objects yet: choose an image, and click on one.")
+            return
+        data, attributes, _ = layers.result.layer.as_layer_data_tuple()
+        write = write_labels_zarr if path.lower().endswith(".zarr") else write_labels
+        self._view.show_error("")
+        self._controller.work(
+            lambda: write(path, data, attributes),
+            lambda _: self._view.show_status(f"Saved as {Path(path).name}."),
+        )
 
     def offer_recovery(self) -> None:
         """Offer the newest session that a crash left behind."""
         lost = self._keeper.recoverable()
-        if lost:
-            self._view.show_error(
-                "napari did not end properly the last time. Your objects were kept: open their image, then recover.",
-                "Recover",
-                partial(self._recover, lost[0]),
-            )
+        self._view.show_offer(
+            "napari ended too early the last time. Your objects were kept: open their image first."
+            if lost
+            else ""
+        )
 
     def close(self) -> None:
         """All ended well."""
         self._keeper.close()
 
-    def _recover(self, path: Path) -> None:
-        def done() -> None:
-            self._keeper.discard(path)
-            self._view.show_error("")
-            self._view.show_status("Recovered.")
+    def recover(self) -> None:
+        """Go on with what a crash left of the image that is open; offers what is left then."""
 
-        self._try(lambda: self._keeper.open(path, done))
+        def done() -> None:
+            self._view.show_status("Recovered.")
+            self.offer_recovery()
+
+        self._try(lambda: self._keeper.recover(self._name(), done))
+
+    def forget(self) -> None:
+        """Delete what a crash left behind."""
+        for path in self._keeper.recoverable():
+            self._keeper.discard(path)
+        self._view.show_offer("")
 
     def _name(self) -> str:
         return str(self._binder.image.name) if self._binder.image is not None else ""

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from napari_nninteractive.core.box import Box
 from napari_nninteractive.plugin.book import Book
-from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.desk import Desk
-from napari_nninteractive.plugin.marks import Command, Delete, ModelChoice, Outcome, Source
-from napari_nninteractive.plugin.result import Covered, write
+from napari_nninteractive.plugin.marks import Command, ModelChoice, Outcome, Source
+from napari_nninteractive.plugin.result import Covered, apply_stroke, write
 
-__all__ = ["Job", "Target", "WorkerLike", "record", "run_job"]
+__all__ = ["Job", "Key", "Target", "WorkerLike", "record", "run_job"]
+
+
+Key = tuple[int | slice, ...]
+"""A part of an array: its index."""
 
 
 class WorkerLike(Protocol):
@@ -48,8 +50,8 @@ class Target(Protocol):
     def labels(self, largest: int) -> Any:
         """Array of all labels, of a dtype that holds the largest."""
 
-    def redraw(self, frame: Frame, boxes: Sequence[Box]) -> None:
-        """Show what was written into boxes of a frame."""
+    def redraw(self, parts: Sequence[Key]) -> None:
+        """Show what was written into parts of the array."""
 
     def announce(self, numbers: Mapping[int, int]) -> None:
         """Numbers of objects that have no voxels yet, where others have numbers already."""
@@ -83,15 +85,16 @@ def run_job(desk: Desk, job: Job, call: Any) -> Outcome:
 
 def record(book: Book, job: Job, outcome: Outcome) -> None:
     """Write what came of a job into its target, and note sizes and prompts."""
-    book.prompts.update(outcome.prompts)
+    frame, parts = job.source.frame, []
+    book.made[frame] = dict(outcome.prompts)
     book.highest = max(book.highest, outcome.label)
     for change in outcome.changes:
         labels = job.target.labels(change.label)
         covered = book.covered.setdefault(change.label, Covered())
-        book.voxels.update(
-            write(labels, job.source.frame, change, covered, overwrite=job.overwrite)
-        )
-    if isinstance(job.command, Delete):
-        book.prompts.pop(job.command.label, None)
-    if outcome.changes:
-        job.target.redraw(job.source.frame, [change.box for change in outcome.changes])
+        book.voxels.update(write(labels, frame, change, covered, overwrite=job.overwrite))
+        parts.append(frame.key(change.box))
+    for stroke, back in outcome.strokes:
+        book.voxels.update(apply_stroke(job.target.labels(1), stroke, back=back))
+        parts.append(stroke.key)
+    if parts:
+        job.target.redraw(parts)

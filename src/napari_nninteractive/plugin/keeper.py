@@ -42,9 +42,9 @@ class Keeper:
     def __init__(self, controller: Controller, folder: Path | None = None) -> None:
         self._controller = controller
         self._folder = folder or recovery_folder()
-        self._recovery = self._folder / f"{uuid4().hex}.json"
-        # Held as long as the program runs: how others know that the file is not theirs to recover.
-        self._lock = FileLock(_lock_of(self._recovery))
+        # For each image its file, and a lock that is held as long as the program runs: how others know that the file
+        # is not theirs to recover.
+        self._recovery: dict[object, tuple[Path, FileLock]] = {}
 
     def save(
         self, path: str | Path, image: str, then: Callable[[Path], object] = lambda _: None
@@ -81,7 +81,9 @@ class Keeper:
 
         controller.work(work, then)
 
-    def open(self, path: str | Path, then: Callable[[], object] = lambda: None) -> None:
+    def open(
+        self, path: str | Path, then: Callable[[SavedSession], object] = lambda _: None
+    ) -> None:
         """Go on with a saved session, on the image that is open; it can be undone.
 
         Parameters
@@ -89,11 +91,9 @@ class Keeper:
         path : path
             File that `save` wrote.
         then : callable
-            Told when all is there.
+            Told what it was when all is there.
         """
-        source = self._controller.source
-        if source is None:
-            raise SessionError("Open the image of the session first, then the session.")
+        source = self._opened()
 
         def done(session: SavedSession) -> None:
             if session.shape != source.frame.shape:
@@ -104,17 +104,54 @@ class Keeper:
                     )
                 )
             elif self._controller.source is source:
-                self._adopt(session, source, then)
+                self._adopt(session, source, lambda: then(session))
 
         self._controller.work(lambda: saved.read(path), done)
 
+    def recover(self, image: str, then: Callable[[], object] = lambda: None) -> None:
+        """Go on with what a crash left of the image that is open; its file is then deleted.
+
+        Parameters
+        ----------
+        image : str
+            Name of the image: of several sessions that fit, one of this name is taken, else the newest.
+        then : callable
+            Told when all is there.
+        """
+        source = self._opened()
+
+        def work() -> list[tuple[Path, SavedSession]]:
+            return [(path, saved.read(path)) for path in self.recoverable()]
+
+        def done(found: list[tuple[Path, SavedSession]]) -> None:
+            fitting = [(p, s) for p, s in found if s.shape == source.frame.shape]
+            fitting.sort(key=lambda pair: pair[1].image != image)
+            if not fitting:
+                names = ", ".join(f"{s.image} {s.shape}" for _, s in found)
+                error = SessionError(f"What was kept is of {names or 'nothing'}: open that first.")
+                self._controller.failed.emit(error)
+            elif self._controller.source is source:
+                path, session = fitting[0]
+
+                def end() -> None:
+                    self.discard(path)
+                    then()
+
+                self._adopt(session, source, end)
+
+        self._controller.work(work, done)
+
     def autosave(self, image: str) -> None:
         """Write the recovery file, if there is something worth it."""
-        if self._controller.source is not None and self._controller.book.used():
+        source = self._controller.source
+        if source is not None and self._controller.book.used():
             self._folder.mkdir(parents=True, exist_ok=True)
-            if not self._lock.is_locked:
-                self._lock.acquire(timeout=0)
-            self.save(self._recovery, image)
+            if _uid(source) not in self._recovery:
+                path = self._folder / f"{uuid4().hex}.json"
+                lock = FileLock(_lock_of(path))
+                lock.acquire(timeout=0)
+                self._recovery[_uid(source)] = path, lock
+            self.save(self._recovery[_uid(source)][0], image)
 
     def recoverable(self) -> list[Path]:
         """Recovery files of programs that did not end properly, the newest first."""
@@ -124,23 +161,32 @@ class Keeper:
 
     def close(self) -> None:
         """All ended well: there is nothing to recover."""
-        self._recovery.unlink(missing_ok=True)
-        if self._lock.is_locked:
-            self._lock.release()
-            _lock_of(self._recovery).unlink(missing_ok=True)
+        for path, lock in self._recovery.values():
+            path.unlink(missing_ok=True)
+            lock.release()
+            _lock_of(path).unlink(missing_ok=True)
+        self._recovery.clear()
 
     def discard(self, path: Path) -> None:
         """Delete a recovery file that is not wanted."""
         path.unlink(missing_ok=True)
         _lock_of(path).unlink(missing_ok=True)
 
+    def _opened(self) -> Source:
+        if self._controller.source is None:
+            raise SessionError("Open the image of the session first, then the session.")
+        return self._controller.source
+
     def _adopt(self, session: SavedSession, source: Source, then: Callable[[], object]) -> None:
         controller, target = self._controller, self._controller.target
         if target is None:
             return
         desk, uid = controller.desk, _uid(source)
+        there = {n for f in session.frames for n in (f.label, *f.objects, *f.result)}
+        # Objects that are here keep their labels: those of the session come after them.
+        shift = max(controller.book.used()) if there & controller.book.used() else 0
         frames = [
-            (replace(source.frame, index=f.index, channel=f.channel), self._renewed(f))
+            (replace(source.frame, index=f.index, channel=f.channel), self._renewed(f, shift))
             for f in session.frames
         ]
 
@@ -150,35 +196,37 @@ class Keeper:
 
         def done(_: None) -> None:
             book = controller.book
-            book.names.update(session.names)
+            book.names.update({label + shift: name for label, name in session.names.items()})
             for frame, one in frames:
                 for label, piece in one.result.items():
                     labels, box = target.labels(label), piece.bounds.clip(frame.volume_shape)
                     old = frame.read(labels, box).copy()
                     inside = piece.mask[box.relative_to(piece.bounds).slices]
+                    inside = inside & (old == 0) if shift else inside
                     new = old.copy()
                     new[inside] = label
                     book.voxels.update(difference(old, new))
                     frame.write(labels, box, new)
-                    target.redraw(frame, [box])
+                    target.redraw([frame.key(box)])
                 book.highest = max([book.highest, one.label, *one.objects, *one.result])
-            controller.set_numbers(session.numbers)
+            controller.set_numbers({n + shift: to + shift for n, to in session.numbers.items()})
             controller.refresh()
             then()
 
         controller.work(work, done)
 
-    def _renewed(self, frame: SavedFrame) -> SavedFrame:
-        """Same objects, their marks with uids that nobody has."""
+    def _renewed(self, frame: SavedFrame, shift: int) -> SavedFrame:
+        """Same objects with labels so much higher, their marks with uids that nobody has."""
         new_uid = self._controller.new_uid
         objects = {
-            label: SavedObject(
+            label + shift: SavedObject(
                 tuple((Mark(new_uid(), m.prompt, m.outline), ran) for m, ran in one.marks),
                 one.mask,
             )
             for label, one in frame.objects.items()
         }
-        return replace(frame, objects=objects)
+        result = {label + shift: piece for label, piece in frame.result.items()}
+        return replace(frame, label=frame.label + shift, objects=objects, result=result)
 
 
 def table(rows: list[ObjectRow], unit: str) -> str:

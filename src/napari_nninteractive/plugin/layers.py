@@ -8,7 +8,7 @@ from typing import Any
 from napari.layers import Labels
 
 from napari_nninteractive.plugin.convert import Frame
-from napari_nninteractive.plugin.looks import Tool, role_of
+from napari_nninteractive.plugin.looks import Tool, aligned, role_of
 from napari_nninteractive.plugin.marks import Mark
 from napari_nninteractive.plugin.prompt_layers import Hand, PointMarks, ShapeMarks
 from napari_nninteractive.plugin.result_layer import Painter, ResultLayer
@@ -114,6 +114,17 @@ class LayerSet:
         """Show these marks, and no others."""
         for part in (self.points, self.shapes, self.strokes):
             part.show(marks, frame)
+
+    def select(self, uid: int) -> None:
+        """Select a mark where it is a point or shape, and nothing else."""
+        for part in (self.points, self.shapes):
+            part.select(uid)
+
+    def align(self, image: Any) -> None:
+        """Lie on the image again, which was moved or got other voxels."""
+        for layer in self.layers:
+            for name, value in aligned(image).items():
+                setattr(layer, name, value)
 
     def selected(self) -> list[int]:
         """Uids of the selected marks of the active layer's kind, of all kinds else."""

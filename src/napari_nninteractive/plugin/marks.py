@@ -23,6 +23,7 @@ from napari_nninteractive.core.prompts import (
 from napari_nninteractive.engine.results import Prediction
 from napari_nninteractive.errors import NNInteractiveError
 from napari_nninteractive.plugin.convert import Frame
+from napari_nninteractive.plugin.strokes import Stroke
 
 __all__ = [
     "Add",
@@ -32,6 +33,7 @@ __all__ = [
     "Mark",
     "ModelChoice",
     "Outcome",
+    "Paint",
     "Redo",
     "Remove",
     "Replace",
@@ -169,7 +171,14 @@ class Show:
     """Write all objects again, into a result that is empty."""
 
 
-Command = Show | Add | Replace | Remove | Run | Undo | Redo | SwitchTo | Reset | Delete
+@dataclass(frozen=True, slots=True, eq=False)
+class Paint:
+    """Painted by hand into other objects than the current one; it is there already."""
+
+    stroke: Stroke
+
+
+Command = Show | Add | Replace | Remove | Run | Undo | Redo | SwitchTo | Reset | Delete | Paint
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,6 +202,8 @@ class Outcome:
         Its marks, oldest first.
     changes : tuple of Change
         To be written into the result, in order.
+    strokes : tuple of (Stroke, bool)
+        Strokes by hand to be taken back (True) or made again (False), in order.
     prompts : mapping of int to int
         Number of prompts of each object.
     can_undo, can_redo : bool
@@ -210,6 +221,7 @@ class Outcome:
     label: int
     marks: tuple[Mark, ...]
     changes: tuple[Change, ...] = ()
+    strokes: tuple[tuple[Stroke, bool], ...] = ()
     prompts: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     can_undo: bool = False
     can_redo: bool = False
@@ -232,20 +244,22 @@ def fold(marks: tuple[Mark, ...], commands: Iterable[Command]) -> tuple[Mark, ..
                 marks = tuple(m for m in marks if m.uid != command.uid)
             case Reset():
                 marks = ()
-            case Run() | Show():
+            case Run() | Show() | Paint():
                 pass
             case _:
                 return None
     return marks
 
 
-def describe(mark: Mark) -> str:
-    """Kind, sign and slice of a mark, for the list."""
+def describe(mark: Mark, *, flat_image: bool = False) -> str:
+    """Kind, sign and slice of a mark, for the list; a 2D image has no slices."""
     prompt = mark.prompt
     kind = _KINDS[type(prompt)]
     if isinstance(prompt, InitialMask):
         return kind
     sign = "+" if prompt.positive else "−"
+    if flat_image:
+        return f"{sign} {kind}"
     box = prompt.bounds
     flat = [a for a in range(3) if box.shape[a] == 1]
     where = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,20 @@ class ModelsPart:
         self._become(ModelChoice(self._choice.name, device, self._choice.precision))
         self._show_device()
 
+    def wish(self, choice: ModelChoice) -> str:
+        """Take the model of a session, if it is here, on the device that was chosen here. Returns what to say else."""
+        known = {model.id for model in registry.registered()}
+        here = (
+            registry.is_downloaded(choice.name)
+            if choice.name in known
+            else Path(choice.name).is_dir()
+        )
+        if not here:
+            return f" Its model, {choice.name}, is not here: going on with {self._choice.name}."
+        if choice.name != self._choice.name:
+            self._become(replace(self._choice, name=choice.name))
+        return ""
+
     def adopt(self, choice: ModelChoice) -> None:
         """Show a choice that was made elsewhere."""
         self._choice = choice
@@ -150,6 +165,7 @@ class ModelsPart:
 
     def _failed(self, error: BaseException) -> None:
         self._end()
+        self._view.show_status("")
         if isinstance(error, Cancelled):
             self._view.show_status("The download was stopped; choose the model again to go on.")
         else:

@@ -33,7 +33,7 @@ class ObjectTable(QTableWidget):
             side.hide()
             header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
-        self.setMinimumHeight(96)
+        self.setMinimumHeight(76)
         self.setMaximumHeight(150)
         self.setToolTip(
             "Double-click a name or number to change it. Objects with one number are one class in the layer."

@@ -28,11 +28,27 @@ class ProbabilityLayer:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
 
+    def clear(self, image: Any) -> None:
+        """Show nothing: the object changed without the network."""
+        layer = self._layer(image)
+        if layer is not None:
+            layer.data[...] = 0
+            layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    def set_visible(self, image: Any, visible: bool) -> None:
+        """Show or hide the layer, where there is one."""
+        layer = self._layer(image)
+        if layer is not None:
+            layer.visible = visible
+
+    def _layer(self, image: Any) -> Any:
+        return next((x for x in self._viewer.layers if role_of(x, image) == self.role), None)
+
     def show(self, image: Any, frame: Frame, prediction: Prediction) -> None:
         """Show what a prediction said of the part that it changed."""
         if prediction.probability is None or prediction.changed is None:
             return
-        layer = next((x for x in self._viewer.layers if role_of(x, image) == self.role), None)
+        layer = self._layer(image)
         if layer is None:
             layer = Image(
                 np.zeros(frame.shape, np.float32),

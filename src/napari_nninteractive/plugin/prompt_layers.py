@@ -89,6 +89,11 @@ class _Rows:
             self.positive = positive
             self._paint_next(positive)
 
+    def select(self, uid: int) -> None:
+        """Select one, and nothing else."""
+        uids = self.layer.features["uid"].tolist()
+        self.layer.selected_data = {i for i, known in enumerate(uids) if known == uid}
+
     def selected(self) -> list[int]:
         """Uids of what is selected."""
         uids = self.layer.features["uid"].tolist()

@@ -12,8 +12,18 @@ from numpy.typing import NDArray
 from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.marks import Change
+from napari_nninteractive.plugin.strokes import Stroke
 
-__all__ = ["Covered", "count", "difference", "dtype_for", "numbered", "painted_edits", "write"]
+__all__ = [
+    "Covered",
+    "apply_stroke",
+    "count",
+    "difference",
+    "dtype_for",
+    "numbered",
+    "painted_edits",
+    "write",
+]
 
 _CHUNK = 64
 _COUNTED = 1 << 20  # voxels counted in one go
@@ -22,6 +32,31 @@ _COUNTED = 1 << 20  # voxels counted in one go
 def dtype_for(label: int) -> np.dtype[Any]:
     """Smallest dtype of the result that holds a label."""
     return np.dtype(np.uint8 if label < 256 else np.uint16 if label < 65536 else np.uint32)
+
+
+def apply_stroke(labels: Any, stroke: Stroke, *, back: bool) -> Counter[int]:
+    """Take a stroke by hand back, or make it again; what was written over it since stays.
+
+    Parameters
+    ----------
+    labels : array
+        All labels of the layer; changed in place.
+    stroke : Stroke
+        In labels of objects.
+    back : bool
+        Whether it is taken back.
+
+    Returns
+    -------
+    Counter
+        How many voxels each label won or lost.
+    """
+    part = labels[stroke.key]
+    before = part.copy()
+    was, becomes = (stroke.new, stroke.old) if back else (stroke.old, stroke.new)
+    where = stroke.touched & ((part == was) | (part == 0))
+    part[where] = becomes[where]
+    return difference(before, part)
 
 
 def numbered(labels: NDArray[Any], numbers: Mapping[int, int]) -> NDArray[Any]:

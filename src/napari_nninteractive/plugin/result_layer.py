@@ -11,8 +11,6 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nninteractive.core.box import Box
-from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.looks import KEY, aligned, tag
 from napari_nninteractive.plugin.result import count, difference, dtype_for, numbered
 from napari_nninteractive.plugin.strokes import Stroke, read_stroke
@@ -25,6 +23,9 @@ class Painter(Protocol):
 
     def painted(self, stroke: Stroke, counts: Counter[int]) -> None:
         """Objects won and lost voxels by a stroke; `stroke` is in labels of objects."""
+
+    def counted(self, counts: Counter[int]) -> None:
+        """All voxels were counted anew."""
 
     def picked(self, label: int) -> None:
         """An object was picked."""
@@ -63,7 +64,7 @@ class ResultLayer:
         kept = entry.get("split")
         fits = isinstance(kept, _Split) and kept.labels.shape == np.shape(layer.data)
         self._split: _Split | None = kept if fits else None
-        self._version = 0
+        self._version = self._pressed = 0
         self._listens = False
         self.listen()
 
@@ -108,16 +109,16 @@ class ResultLayer:
                 self._split.labels = data
         return data
 
-    def redraw(self, frame: Frame, boxes: Sequence[Box]) -> None:
-        """Show what was written into boxes of a frame."""
+    def redraw(self, parts: Sequence[tuple[int | slice, ...]]) -> None:
+        """Show what was written into parts of the array."""
         self._version += 1
         if self._split is not None:
             numbers = self._split.numbers
-            for box in boxes:
-                shown = numbered(frame.read(self._split.labels, box), numbers)
+            for key in parts:
+                shown = numbered(np.asarray(self._split.labels[key]), numbers)
                 if shown.dtype.itemsize > self.layer.data.dtype.itemsize:
                     self.layer.data = self.layer.data.astype(shown.dtype)
-                frame.write(self.layer.data, box, shown)
+                self.layer.data[key] = shown
         self.layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def announce(self, numbers: Mapping[int, int]) -> None:
@@ -164,6 +165,7 @@ class ResultLayer:
 
     def _on_press(self, layer: Any, event: Any) -> None:
         """In napari's pick mode: go on with the object under the cursor."""
+        self._pressed = self._version
         if layer.mode != "pick" or len(event.dims_displayed) != 2:
             return
         voxel = tuple(round(float(v)) for v in layer.world_to_data(event.position))
@@ -172,11 +174,17 @@ class ResultLayer:
             self._painter.picked(int(labels[voxel]))
 
     def _on_paint(self, event: Any) -> None:
+        disturbed = (
+            self._pressed != self._version
+        )  # an object was written while the button was down
         self._version += 1
+        self._pressed = self._version
         stroke = read_stroke(event.value, self.layer.data)
         if self._split is not None:
             stroke = self._in_labels(stroke)
         self._painter.painted(stroke, difference(stroke.old, stroke.new))
+        if disturbed:
+            self._painter.counted(self.count())
         # Empties napari's own undo of strokes, which says nothing when used; ours takes its place.
         self.layer.data = self.layer.data
 
@@ -184,7 +192,7 @@ class ResultLayer:
         """Write a stroke of numbers into the labels; return it as one of labels."""
         owners = {n: self._painter.owner(n) for n in np.unique(stroke.new[stroke.touched]).tolist()}
         labels = self.labels(max([1, *owners.values()]))
-        where = tuple(slice(s, s + n) for s, n in zip(stroke.start, stroke.new.shape, strict=True))
+        where = stroke.key
         old = labels[where].copy()
         for number, owner in owners.items():
             labels[where][stroke.touched & (stroke.new == number)] = owner

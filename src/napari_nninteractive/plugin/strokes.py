@@ -31,6 +31,11 @@ class Stroke:
     old: NDArray[Any]
     new: NDArray[Any]
 
+    @property
+    def key(self) -> tuple[slice, ...]:
+        """Index of the part in the layer."""
+        return tuple(slice(s, s + n) for s, n in zip(self.start, self.new.shape, strict=True))
+
 
 def read_stroke(atoms: Iterable[Any], data: Any) -> Stroke:
     """Gather the pieces of a stroke.
@@ -51,7 +56,7 @@ def read_stroke(atoms: Iterable[Any], data: Any) -> Stroke:
     pieces = [_piece(atom) for atom in atoms]
     low = np.min([start for start, _, _ in pieces], axis=0)
     high = np.max([np.add(start, mask.shape) for start, mask, _ in pieces], axis=0)
-    new = np.asarray(data[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))])
+    new = np.array(data[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))])
     old, touched = new.copy(), np.zeros(new.shape, bool)
     for start, mask, values in pieces:
         where = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from napari_nninteractive.engine.results import Prediction
@@ -11,6 +12,7 @@ from napari_nninteractive.plugin.marks import Source
 
 __all__ = [
     "channel_count",
+    "channel_names",
     "error",
     "image_fact",
     "prediction",
@@ -19,6 +21,10 @@ __all__ = [
     "volume_unit",
 ]
 
+_DEVICE = (
+    "use device='cpu' (on the command line: --device cpu)",
+    "use device='cpu' (--device cpu)",
+)
 _SHORT = {
     "micrometer": "µm",
     "micron": "µm",
@@ -39,9 +45,16 @@ def short_unit(name: str) -> str:
     return _SHORT.get(name, name)
 
 
-def volume_unit(unit: str) -> str:
-    """Unit of volumes; "px" is no length, so voxels are counted."""
-    return "Volume" if unit == "px" else f"{unit}³"
+def volume_unit(unit: str, space: int = 3) -> str:
+    """Unit of volumes, or of areas in two axes of space; "px" is no length, so voxels are counted."""
+    if unit == "px":
+        return "Volume" if space == 3 else "Area"
+    return f"{unit}³" if space == 3 else f"{unit}²"
+
+
+def channel_names(image: Any, count: int) -> list[str]:
+    """Names of channels."""
+    return ["Red", "Green", "Blue"] if image.rgb else [str(n) for n in range(count)]
 
 
 def channel_count(image: Any, frame: Frame) -> int:
@@ -51,8 +64,8 @@ def channel_count(image: Any, frame: Frame) -> int:
     return 3 if image.rgb else frame.shape[frame.channels]
 
 
-def image_fact(source: Source, unit: str) -> str:
-    """Size of an image in words."""
+def image_fact(source: Source, unit: str, names: Sequence[str] = ()) -> str:
+    """Size of an image in words, and where its other axes stand, by their names if they have some."""
     frame = source.frame
     space = len(frame.spatial)
     voxels = " × ".join(str(n) for n in frame.volume_shape[3 - space :])
@@ -60,14 +73,17 @@ def image_fact(source: Source, unit: str) -> str:
     text = f"{voxels} {'voxels' if space == 3 else 'pixels'} of {sizes} {unit}"
     others = [a for a in range(frame.ndim) if a not in frame.spatial and a != frame.channels]
     if others:
-        text += ", time " + ", ".join(str(frame.index[a]) for a in others)
+        for axis in others:
+            name = names[axis] if len(names) == frame.ndim else ""
+            known = name and not name.lstrip("-").isdigit() and name != "t"
+            text += f", {name if known else 'time'} {frame.index[axis]}"
     return text
 
 
 def prediction(done: Prediction, device: str) -> str:
     """What a prediction took."""
     passes = "1 pass" if done.forwards == 1 else f"{done.forwards} passes"
-    return f"{done.seconds:.1f} s, {passes} ({device})"
+    return f"{done.seconds:.1f} s, {passes}" + (f" ({device})" if device else "")
 
 
 def error(problem: BaseException) -> str:
@@ -75,6 +91,8 @@ def error(problem: BaseException) -> str:
     if isinstance(problem, MemoryError):
         return "There is not enough memory: close other images, or choose a smaller one."
     text = str(problem).strip() or type(problem).__name__
+    for said in _DEVICE:
+        text = text.replace(said, "choose CPU under “Compute on”")
     if isinstance(problem, DeviceMemoryError):
         return (
             "There is not enough memory on the device; your prompt is kept. Close other programs that use it, compute "

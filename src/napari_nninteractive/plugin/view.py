@@ -12,12 +12,14 @@ from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
     QComboBox,
+    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
     QProgressBar,
+    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -55,14 +57,15 @@ _TOOLS = {
     "scribble": ("Scribble", "Paint a line inside the object"),
     "lasso": ("Lasso", "Draw round the object with the button held down"),
 }
+_TALLEST = 62  # pixels of a message; longer ones are scrolled
 _CHOICE = """
 QToolButton {{border: 1px solid #808080; border-radius: 3px; padding: 3px;}}
 QToolButton:checked {{background: {colour}; color: {text};}}
 QToolButton:disabled {{background: transparent; color: #808080;}}
 """
 _SIGNS = {
-    True: ("+ Object", "What you draw belongs to the object"),
-    False: ("− Not object", "What you draw does not belong to the object"),
+    True: (f"+ Object ({KEYS['sign']})", "What you draw belongs to the object"),
+    False: (f"− Not object ({KEYS['sign']})", "What you draw does not belong to the object"),
 }
 
 
@@ -91,7 +94,10 @@ class View(QWidget):
     same_number_chosen = Signal(bool)
     overwrite_chosen = Signal(bool)
     probability_chosen = Signal(bool)
+    recovery_wanted = Signal()
+    recovery_refused = Signal()
     table_wanted = Signal()
+    objects_wanted = Signal()
     save_wanted = Signal()
     open_wanted = Signal()
 
@@ -101,7 +107,8 @@ class View(QWidget):
         self._shown: dict[str, list[Any]] = {}  # what long lists show, so as not to fill them again
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 6, 8, 6)
-        column.setSpacing(5)
+        column.setSpacing(4)
+        self._make_offer(column)
         self._make_image(column)
         self._make_tools(column)
         self._make_run(column)
@@ -110,6 +117,23 @@ class View(QWidget):
         self._make_files(column)
 
     # Parts, top to bottom
+
+    def _make_offer(self, column: QVBoxLayout) -> None:
+        self._offer = QWidget()
+        rows = QVBoxLayout(self._offer)
+        rows.setContentsMargins(0, 0, 0, 0)
+        self._offered = wrapped()
+        rows.addWidget(self._offered)
+        row = QHBoxLayout()
+        self.recover = make_button("Recover", "Bring the objects of this image back")
+        self.forget = make_button("Delete them", "They are not wanted any more")
+        row.addWidget(self.recover)
+        row.addWidget(self.forget)
+        rows.addLayout(row)
+        column.addWidget(self._offer)
+        self._offer.hide()
+        self.recover.clicked.connect(lambda: self.recovery_wanted.emit())
+        self.forget.clicked.connect(lambda: self.recovery_refused.emit())
 
     def _make_image(self, column: QVBoxLayout) -> None:
         grid = QGridLayout()
@@ -169,7 +193,9 @@ class View(QWidget):
         row = QHBoxLayout()
         self.auto_run = QCheckBox("Run after each prompt")
         self.auto_run.setChecked(True)
-        self.run = make_button("Run", f"Find the object from all prompts (key {KEYS['run']})")
+        self.run = make_button(
+            f"Run ({KEYS['run']})", f"Find the object from all prompts (key {KEYS['run']})"
+        )
         row.addWidget(self.auto_run)
         row.addStretch()
         row.addWidget(self.run)
@@ -192,8 +218,13 @@ class View(QWidget):
             "#error {border: 2px solid #d55e00; border-radius: 3px; padding: 4px;}"
         )
         self._error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._error.hide()
-        column.addWidget(self._error)
+        self._message = QScrollArea()
+        self._message.setWidget(self._error)
+        self._message.setWidgetResizable(True)
+        self._message.setFrameShape(QFrame.Shape.NoFrame)
+        self._message.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._message.hide()
+        column.addWidget(self._message)
         self.action = make_button("", "")
         self.action.hide()
         self._act: Callable[[], object] | None = None
@@ -204,16 +235,19 @@ class View(QWidget):
         self.cancel.clicked.connect(lambda: self.cancel_wanted.emit())
 
     def _make_marks(self, column: QVBoxLayout) -> None:
-        column.addWidget(heading("Prompts of this object"))
+        self._of = heading("Prompts of this object")
+        column.addWidget(self._of)
         self.marks = QListWidget()
-        self.marks.setFixedHeight(74)
+        self.marks.setFixedHeight(52)
         self.marks.setToolTip("Click to go to a prompt")
         self.marks.itemClicked.connect(lambda item: self.mark_chosen.emit(item_data(item)))
         column.addWidget(self.marks)
         row = QHBoxLayout()
         row.setSpacing(3)
-        self.undo = make_button("Undo", f"Take the last step back (key {KEYS['undo']})")
-        self.redo = make_button("Redo", f"Do the undone step again (key {KEYS['redo']})")
+        self.undo = make_button(
+            f"Undo ({KEYS['undo']})", f"Take the last step back (key {KEYS['undo']})"
+        )
+        self.redo = make_button("Redo (⇧U)", f"Do the undone step again (key {KEYS['redo']})")
         self.flip = make_button("± Flip", "Switch the sign of the chosen prompts")
         self.delete = make_button("Delete", "Take the chosen prompt away, as if never drawn")
         for button in (self.undo, self.redo, self.flip, self.delete):
@@ -229,7 +263,7 @@ class View(QWidget):
         row = QHBoxLayout()
         row.setSpacing(3)
         self.next = make_button(
-            "Next object", f"This one is done; begin another (key {KEYS['next']})"
+            f"Next object ({KEYS['next']})", f"This one is done; begin another (key {KEYS['next']})"
         )
         self.reset = make_button("Start over", "Empty this object; undo brings it back")
         row.addWidget(self.next, 2)
@@ -253,11 +287,16 @@ class View(QWidget):
         column.addLayout(row)
         self.same_number = QCheckBox("Next objects get the same number")
         self.same_number.setToolTip("For a map of one class; else each object has its own number")
-        self.overwrite = QCheckBox("May cover finished objects")
+        self.overwrite = QCheckBox("May cover others")
+        self.overwrite.setToolTip(
+            "This object may cover finished ones; they come back where it withdraws"
+        )
         self.probability = QCheckBox("Show probability")
         column.addWidget(self.same_number)
-        column.addWidget(self.overwrite)
-        column.addWidget(self.probability)
+        row = QHBoxLayout()
+        row.addWidget(self.overwrite)
+        row.addWidget(self.probability)
+        column.addLayout(row)
         self.next.clicked.connect(lambda: self.next_wanted.emit())
         self.reset.clicked.connect(lambda: self.reset_wanted.emit())
         self.edit.clicked.connect(lambda: self._with_object(self.object_chosen.emit))
@@ -271,13 +310,17 @@ class View(QWidget):
         row = QHBoxLayout()
         row.setSpacing(3)
         self.table = make_button("Table…", "Volumes of all objects, as CSV")
+        self.export = make_button(
+            "Objects…", "The layer of objects, with the voxel size of the image"
+        )
         self.save = make_button("Save…", "Prompts and objects, to go on later")
         self.open = make_button("Open…", "Go on with a saved session")
-        for button in (self.table, self.save, self.open):
+        for button in (self.table, self.export, self.save, self.open):
             row.addWidget(button)
         column.addLayout(row)
         column.addStretch()
         self.table.clicked.connect(lambda: self.table_wanted.emit())
+        self.export.clicked.connect(lambda: self.objects_wanted.emit())
         self.save.clicked.connect(lambda: self.save_wanted.emit())
         self.open.clicked.connect(lambda: self.open_wanted.emit())
 
@@ -312,17 +355,30 @@ class View(QWidget):
     @property
     def error(self) -> str:
         """What is wrong, or ""."""
-        return "" if self._error.isHidden() else self._error.text()
+        return "" if self._message.isHidden() else self._error.text()
 
     def show_error(
         self, text: str, action: str = "", act: Callable[[], object] | None = None
     ) -> None:
         """Say what is wrong and what to do; "" when nothing is. A button may do it."""
         self._error.setText(text)
-        self._error.setVisible(bool(text))
+        self._message.setVisible(bool(text))
+        self._message.setFixedHeight(min(self._error.heightForWidth(self._room()) + 2, _TALLEST))
         self.action.setText(action)
         self.action.setVisible(bool(action))
         self._act = act
+
+    def show_offer(self, text: str) -> None:
+        """Offer to bring back what a crash left; "" where there is nothing."""
+        self._offered.setText(text)
+        self._offer.setVisible(bool(text))
+
+    def show_current(self, name: str) -> None:
+        """Whose prompts are listed."""
+        self._of.setText(f"<b>Prompts of {name}</b>")
+
+    def _room(self) -> int:
+        return max(self.width() - 16, 200)
 
     def show_tool(self, tool: str, *, positive: bool) -> None:
         """Tool and sign that are armed."""
@@ -363,6 +419,7 @@ class View(QWidget):
             self.next,
             self.reset,
             self.save,
+            self.export,
         ):
             button.setEnabled(image)
         self.undo.setEnabled(undo)

@@ -14,7 +14,7 @@ from superqt.utils import qdebounced
 
 from napari_nninteractive.errors import Cancelled, DeviceMemoryError, NNInteractiveError
 from napari_nninteractive.plugin import texts
-from napari_nninteractive.plugin.binder import Binder
+from napari_nninteractive.plugin.binder import FLAT_ONLY, Binder
 from napari_nninteractive.plugin.controller import Controller
 from napari_nninteractive.plugin.desk import Desk, measure_cost
 from napari_nninteractive.plugin.files_part import FilesPart
@@ -42,11 +42,13 @@ class Panel(QWidget):
 
     def __init__(self, napari_viewer: napari.Viewer, desk: Desk | None = None) -> None:
         super().__init__()
+        settings = read_settings()
+        COLOURS.update({True: settings.positive_colour, False: settings.negative_colour})
         self.view = View()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
-        self._parts = _Parts(napari_viewer, self.view, desk or Desk(cost=measure_cost))
+        self._parts = _Parts(napari_viewer, self.view, desk or Desk(cost=measure_cost), settings)
         # Qt destroys the widget with the viewer's window; what it owns must not wait for Python to notice.
         self.destroyed.connect(self._parts.close)
 
@@ -68,16 +70,15 @@ class Panel(QWidget):
 class _Parts:
     """All that is not a widget, so that it can outlive one by a moment."""
 
-    def __init__(self, viewer: Any, view: View, desk: Desk) -> None:
+    def __init__(self, viewer: Any, view: View, desk: Desk, settings: Settings) -> None:
         self._viewer, self._view = viewer, view
         self.worker = Worker()
         self.controller = Controller(self.worker, desk)
         self.binder = Binder(viewer, self.controller, self._keys)
         self._closed = False
-        settings = read_settings()
         self._apply(settings)
         self.models = ModelsPart(view, self.controller, ModelChoice(precision=settings.precision))
-        self.files = FilesPart(view, self.controller, self.binder)
+        self.files = FilesPart(view, self.controller, self.binder, self.models)
         self._probability = ProbabilityLayer(viewer)
         self._autosave = qdebounced(self.files.autosave, timeout=3000)
         self._ask_cost = qdebounced(self._estimate, timeout=1500)
@@ -135,6 +136,9 @@ class _Parts:
             (view.overwrite_chosen, self._set_overwrite),
             (view.probability_chosen, self._set_probability),
             (view.table_wanted, self.files.ask_table),
+            (view.objects_wanted, self.files.ask_objects),
+            (view.recovery_wanted, self.files.recover),
+            (view.recovery_refused, self.files.forget),
             (view.save_wanted, self.files.ask_save),
             (view.open_wanted, self.files.ask_open),
             (view.mark_chosen, self._go_to),
@@ -157,11 +161,15 @@ class _Parts:
         self._connect(layers.events.inserted, self._layers_changed)
         self._connect(layers.events.removed, self._layers_changed)
         self._connect(layers.events.reordered, self._layers_changed)
+        self._connect(layers.events.renamed, self._layers_changed)
         self._connect(self._viewer.dims.events.current_step, self._moved)
+        self._connect(self._viewer.dims.events.ndisplay, self._turned)
         self._connect(self.controller.changed, self._show)
         self._connect(self.controller.marks_changed, self._show_marks)
         self._connect(self.controller.progressed, self._show_progress)
         self._connect(self.controller.predicted, self._show_prediction)
+        self._connect(self.controller.unpredicted, self._clear_probability)
+        self._connect(self.controller.choice_refused, self.models.adopt)
         self._connect(self.controller.failed, self._show_error)
         self._connect(self.binder.failed, self._show_error)
         self._connect(self.binder.image_changed, self._show_image)
@@ -201,6 +209,7 @@ class _Parts:
 
     def _choose_image(self, image: Any, channel: int | None = None) -> None:
         self._view.show_error("")
+        self.files.autosave()  # of the image that is left, for its last changes
         self.binder.choose(image, channel)
         if image is not None:
             self.binder.arm()
@@ -210,9 +219,7 @@ class _Parts:
 
     def _choose_tool(self, tool: str) -> None:
         if self._viewer.dims.ndisplay == 3:
-            self._view.show_error(
-                "Prompts are drawn in slices: go back to the 2D view with the second button below the list of layers."
-            )
+            self._view.show_error(FLAT_ONLY)
         if self.binder.image is not None:
             self.binder.arm(tool)
         self._view.show_tool(self.binder.tool, positive=self.binder.positive)
@@ -252,6 +259,8 @@ class _Parts:
 
     def _set_probability(self, on: bool) -> None:
         self.controller.probability = on
+        if self.binder.image is not None:
+            self._probability.set_visible(self.binder.image, on)
 
     def _cancel(self) -> None:
         self.models.cancel()
@@ -260,7 +269,6 @@ class _Parts:
     def _apply(self, settings: Settings) -> None:
         """Begin as the user set it in napari's preferences."""
         settings.use_cache()
-        COLOURS.update({True: settings.positive_colour, False: settings.negative_colour})
         self._view.auto_run.setChecked(settings.auto_run)
         self.controller.auto_run = settings.auto_run
 
@@ -293,6 +301,11 @@ class _Parts:
 
     # What is shown
 
+    def _turned(self, _event: Any = None) -> None:
+        """Back in slices: the tool is armed again, which napari forgot."""
+        if self._viewer.dims.ndisplay == 2 and self.binder.set is not None:
+            self.binder.arm()
+
     def _moved(self, _event: Any = None) -> None:
         self._follow()
 
@@ -308,7 +321,8 @@ class _Parts:
         ]
         view.show_choices(view.masks, [(m.name, m) for m in masks], masks[-1] if masks else None)
         view.start.setEnabled(bool(masks))
-        if self.binder.image is None and self.binder.images() and not view.error:
+        opened = _event is None or _event.type == "inserted"
+        if self.binder.image is None and self.binder.images() and opened:
             self._start()
 
     def _show_image(self) -> None:
@@ -319,9 +333,10 @@ class _Parts:
             view.show_fact("Open an image, or File ▸ Open Sample ▸ nnInteractive.")
         else:
             count = texts.channel_count(image, source.frame)
-            names = [("Mean of channels", None)] + [(f"{n}", n) for n in range(count)]
+            names: list[tuple[str, Any]] = [("Mean of channels", None)]
+            names += [(name, n) for n, name in enumerate(texts.channel_names(image, count))]
             view.show_channels(names if count > 1 else [], source.frame.channel)
-            view.show_fact(texts.image_fact(source, texts.unit_of(image)))
+            view.show_fact(texts.image_fact(source, texts.unit_of(image), image.axis_labels))
             self._ask_cost()
         self._show()
 
@@ -342,7 +357,8 @@ class _Parts:
         view, controller = self._view, self.controller
         unit = texts.unit_of(self.binder.image) if self.binder.image is not None else "voxel"
         image = controller.source is not None
-        view.show_objects(controller.objects(), texts.volume_unit(unit))
+        space = len(controller.source.frame.spatial) if controller.source is not None else 3
+        view.show_objects(controller.objects(), texts.volume_unit(unit, space))
         view.show_enabled(
             image=image,
             undo=controller.can_undo,
@@ -353,11 +369,21 @@ class _Parts:
         if not self.models.downloading and controller.busy != view.cancel.isEnabled():
             view.show_busy(controller.busy)
         marks = controller.marks
+        name = next(
+            (o.name for o in controller.objects() if o.current), f"Object {controller.label}"
+        )
+        view.show_current(name if image else "this object")
         if marks is not None:
-            view.show_marks([(m.uid, describe(m), m.prompt.positive) for m in marks])
+            view.show_marks(
+                [(m.uid, describe(m, flat_image=space == 2), m.prompt.positive) for m in marks]
+            )
 
     def _show_marks(self, _marks: Any) -> None:
         self._show()
+
+    def _clear_probability(self) -> None:
+        if self.binder.image is not None:
+            self._probability.clear(self.binder.image)
 
     def _show_progress(self, progress: Any) -> None:
         if self.models.downloading:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 
 from napari_nninteractive.engine.results import CancelToken
@@ -111,7 +112,8 @@ class Worker(QObject):
         self._closed = True
         self.discard()
         self._jobs.put(None)
-        self._delivered.disconnect(self._deliver)
+        if isalive(self):  # type: ignore[no-untyped-call]  # Qt may have ended it with the program
+            self._delivered.disconnect(self._deliver)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

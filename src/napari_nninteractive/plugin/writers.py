@@ -49,6 +49,8 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
             "point."
         )
     file = Path(path)
+    if not file.parent.is_dir():
+        raise ImageError(f"There is no folder {file.parent}: choose another folder.")
     ending = "".join(file.suffixes[-2:]) if file.name.lower().endswith(".nii.gz") else file.suffix
     if file.name.lower().endswith((".ome.tif", ".ome.tiff")):
         ending = f".ome{ending}"

@@ -1,0 +1,270 @@
+"""What users do in orders that nobody planned: nothing is lost, and what is shown is true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from fixtures.mouse import click, drag, press_key, spin, wait_until
+from fixtures.windows import Gate, oracle_desk
+
+from napari_nninteractive.core.prompts import Point
+from napari_nninteractive.errors import ModelError
+from napari_nninteractive.plugin import texts
+from napari_nninteractive.plugin.convert import frame_of
+from napari_nninteractive.plugin.marks import Source
+
+IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
+
+Open = Callable[..., Any]
+
+
+def paint(shown: Any, number: int, path: Any) -> None:
+    """Paint into the objects with a number."""
+    layer = shown.set.result.layer
+    shown.viewer.layers.selection.active = layer
+    layer.selected_label, layer.brush_size, layer.mode = number, 1, "paint"
+    drag(shown.viewer, [shown.world(p) for p in path])
+    shown.wait()
+
+
+def test_an_object_of_another_channel_comes_back_with_its_prompts(window: Open) -> None:
+    shown = window((np.stack([IMAGE] * 3, axis=-1) * 255).astype(np.uint8), rgb=True)
+    assert [shown.panel.view.channel.itemText(n) for n in range(4)][1:] == ["Red", "Green", "Blue"]
+    shown.click((5, 6, 7))
+    made = shown.voxels()
+    shown.panel.view.channel_chosen.emit(1)
+    shown.wait()
+    shown.panel.view.objects.selectRow(0)
+    shown.panel.view.edit.click()
+    shown.wait()
+    assert shown.controller.source.frame.channel is None
+    assert shown.panel.view.channel.currentData() is None
+    assert shown.prompts == [Point((5, 6, 7))]
+    assert shown.voxels() == made
+
+
+def test_an_object_of_another_time_comes_back_where_it_is(window: Open) -> None:
+    shown = window(np.stack([IMAGE] * 3), axis_labels=("t", "z", "y", "x"))
+    shown.click((2, 5, 6, 7))
+    shown.viewer.dims.set_point(0, 0)
+    wait_until(lambda: "time 0" in shown.panel.view._fact.text())
+    shown.panel.view.objects.selectRow(0)
+    shown.panel.view.edit.click()
+    shown.wait()
+    assert shown.viewer.dims.point[0] == 2
+    assert "time 2" in shown.panel.view._fact.text()
+    assert shown.prompts == [Point((5, 6, 7))]
+
+
+def test_painting_other_objects_is_undone(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    press_key(shown.viewer, "N")
+    shown.wait()
+    before = shown.labels.copy()
+    paint(shown, 7, [(5, 6, 5), (5, 6, 7), (5, 6, 9)])
+    after = shown.labels.copy()
+    assert (after[5, 6, 5:10] == 7).all()
+    shown.panel.view.undo.click()
+    shown.wait()
+    np.testing.assert_array_equal(shown.labels, before)
+    assert [o.label for o in shown.controller.objects()] == [1]
+    assert shown.controller.objects()[0].voxels == np.count_nonzero(before == 1)
+    shown.panel.view.redo.click()
+    shown.wait()
+    np.testing.assert_array_equal(shown.labels, after)
+    assert {o.label: o.voxels for o in shown.controller.objects()} == shown.voxels()
+
+
+def test_nothing_is_left_of_an_object_that_was_undone(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    shown.panel.view.undo.click()
+    shown.wait()
+    assert shown.panel.view.objects.rowCount() == 0
+    shown.click((5, 6, 7))
+    press_key(shown.viewer, "N")
+    shown.wait()
+    shown.click((5, 16, 17))
+    for _ in range(2):
+        shown.panel.view.undo.click()
+        shown.wait()
+    assert [o.label for o in shown.controller.objects()] == [1]
+    press_key(shown.viewer, "N")
+    shown.wait()
+    assert shown.controller.label == 2
+
+
+def test_the_prompt_chosen_in_the_list_is_flipped(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    shown.click((5, 16, 17))
+    view = shown.panel.view
+    view.marks.setCurrentRow(0)
+    view.marks.itemClicked.emit(view.marks.item(0))
+    view.flip.click()
+    shown.wait()
+    assert shown.prompts == [Point((5, 6, 7), False), Point((5, 16, 17))]
+
+
+def test_a_mask_has_no_sign_to_flip(window: Open) -> None:
+    shown = window(IMAGE)
+    mask = np.zeros(IMAGE.shape, np.uint8)
+    mask[3:6, 4:8, 4:8] = 1
+    shown.viewer.add_labels(mask).selected_label = 1
+    view = shown.panel.view
+    view.start.click()
+    shown.wait()
+    view.marks.setCurrentRow(0)
+    view.flip.click()
+    shown.wait()
+    assert "have a sign" in view.error
+    assert view.marks.count() == 1
+
+
+def test_the_voxels_of_the_image_change(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    shown.image.scale = (4, 1, 1)
+    shown.image.units = ("um",) * 3
+    shown.wait()
+    assert shown.set.result.layer.scale.tolist() == [4, 1, 1]
+    assert shown.set.points.layer.units == shown.image.units
+    assert "4 × 1 × 1 µm" in shown.panel.view._fact.text()
+    (row,) = shown.controller.objects()
+    assert row.volume == row.voxels * 4
+    shown.click((7, 16, 17))
+    assert shown.prompts == [Point((5, 6, 7)), Point((7, 16, 17))]
+
+
+class Press:
+    """A press of the mouse in a slice."""
+
+    dims_displayed = (1, 2)
+
+    def __init__(self, layer: Any, voxel: Any) -> None:
+        self.position = layer.data_to_world(voxel)
+
+
+def test_an_object_is_written_during_a_stroke(window: Open) -> None:
+    gate = Gate()
+    shown = window(IMAGE, oracle_desk(gate))
+    shown.look_at((5, 6, 7))
+    click(shown.viewer, shown.world((5, 6, 7)))
+    wait_until(gate.reached.is_set)
+    layer = shown.set.result.layer
+    with layer.block_history():
+        for pressed in layer.mouse_drag_callbacks:
+            pressed(layer, Press(layer, (5, 6, 7)))
+        layer.paint((5, 6, 7), 9)
+        gate.open.set()
+        shown.wait()
+        layer.paint((5, 6, 8), 9)
+    shown.wait()
+    assert {o.label: o.voxels for o in shown.controller.objects() if o.voxels} == shown.voxels()
+
+
+def test_no_prompts_in_3d_and_the_tool_is_armed_after_it(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.viewer.dims.ndisplay = 3
+    spin(50)
+    shown.set.points.layer.add([[5, 6, 7]])
+    shown.wait()
+    assert shown.prompts == []
+    assert "2D view" in shown.panel.view.error
+    shown.viewer.dims.ndisplay = 2
+    spin(50)
+    assert shown.set.points.layer.mode == "add"
+    shown.click((5, 6, 7))
+    assert shown.prompts == [Point((5, 6, 7))]
+
+
+def test_only_what_is_not_the_object_is_no_object(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.choose("point", positive=False)
+    shown.click((5, 6, 7))
+    assert shown.voxels() == {}
+    assert "mark the object too" in shown.panel.view.error
+    shown.choose("point")
+    shown.click((5, 16, 17))
+    assert shown.labels[5, 16, 17] == 1
+    assert shown.labels[5, 6, 7] == 0
+
+
+def test_a_model_that_cannot_be_loaded_is_given_back(window: Open) -> None:
+    desk = oracle_desk()
+    load = desk._load
+
+    def only_builtin(choice: Any) -> Any:
+        if choice.name != "builtin":
+            raise ModelError("There is no model in this folder; choose another.")
+        return load(choice)
+
+    desk._load = only_builtin  # type: ignore[method-assign]
+    shown = window(IMAGE, desk)
+    shown.click((5, 6, 7))
+    shown.panel._parts.models.choose_folder("/nowhere")
+    shown.wait()
+    assert "choose another" in shown.panel.view.error
+    assert shown.panel.view.model.currentData() == "builtin"
+    shown.click((5, 16, 17))
+    assert shown.labels[5, 16, 17] == 1
+
+
+def test_the_probability_is_cleared_and_hidden(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.panel.view.probability.click()
+    shown.click((5, 6, 7))
+    layer = shown.viewer.layers["image: probability"]
+    assert layer.data.any()
+    shown.panel.view.undo.click()
+    shown.wait()
+    assert not layer.data.any()
+    shown.panel.view.probability.click()
+    assert not layer.visible
+
+
+def test_new_and_renamed_images_are_in_the_list(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.image.name = "other name"
+    assert shown.panel.view.image.currentText() == "other name"
+    shown.set.points.layer.mode = "pan_zoom"
+    shown.viewer.layers.remove(shown.image)
+    shown.wait()
+    assert "was removed" in shown.panel.view.error
+    shown.viewer.add_image(IMAGE, name="new")
+    shown.wait()
+    assert shown.panel.view.image.currentText() == "new"
+    assert shown.controller.source is not None
+
+
+def test_a_2d_image_has_areas_and_no_slices(window: Open) -> None:
+    shown = window(IMAGE[5], units=("um",) * 2)
+    shown.click((6, 7))
+    view = shown.panel.view
+    assert view.objects.horizontalHeaderItem(3).text() == "µm²"
+    assert view.marks.item(0).text() == "+ Point"
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [(("t", "z", "y", "x"), "time 1"), (("angle", "z", "y", "x"), "angle 1"), ((), "time 1")],
+)
+def test_other_axes_are_named(labels: tuple[str, ...], said: str) -> None:
+    frame = frame_of((3, 4, 5, 6), position=(1, 0, 0, 0))
+    source = Source("k", np.zeros((3, 4, 5, 6)), frame)
+    assert texts.image_fact(source, "px", labels).endswith(said)
+
+
+def test_long_messages_do_not_grow_the_panel(window: Open) -> None:
+    shown = window((np.stack([IMAGE] * 3, axis=-1) * 255).astype(np.uint8), rgb=True)
+    view = shown.panel.view
+    view.show_error("Something is wrong, and this is what to do about it. " * 8, "Do it")
+    view.show_offer("Something was kept after napari had ended before its time, to be recovered.")
+    spin(20)
+    hint = view.minimumSizeHint()
+    assert hint.width() <= 320
+    assert hint.height() <= 900
