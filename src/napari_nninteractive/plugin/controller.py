@@ -1,37 +1,25 @@
-"""Between the panel, the layers and the engine: Qt-free, and never waiting.
-
-Each action becomes a command that the worker runs in order. Until it has run it is pending: the marks that are shown
-are those that the engine has, and the pending ones after them, so nothing that was clicked is lost.
-"""
+"""Between the panel, the layers and the engine: what the user does becomes commands. Qt-free, and never waiting."""
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from psygnal import Signal
 
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
-from napari_nninteractive.engine.results import Prediction
-from napari_nninteractive.errors import Cancelled, NNInteractiveError, PromptError
-from napari_nninteractive.plugin.book import Book, ObjectRow
+from napari_nninteractive.errors import PromptError
+from napari_nninteractive.plugin.command_queue import CommandQueue
 from napari_nninteractive.plugin.convert import flipped
-from napari_nninteractive.plugin.desk import Desk
-from napari_nninteractive.plugin.jobs import Job, Target, WorkerLike, record, run_job
+from napari_nninteractive.plugin.jobs import Target
 from napari_nninteractive.plugin.marks import (
     Add,
-    Command,
     Delete,
     Mark,
     ModelChoice,
-    Outcome,
     Paint,
     Redo,
     Remove,
@@ -42,7 +30,6 @@ from napari_nninteractive.plugin.marks import (
     Source,
     SwitchTo,
     Undo,
-    fold,
 )
 from napari_nninteractive.plugin.result import painted_edits
 from napari_nninteractive.plugin.strokes import Stroke
@@ -52,120 +39,8 @@ __all__ = ["Controller"]
 _LARGEST = 2**31 - 1  # what napari's box for a label takes
 
 
-class Controller:
-    """Reacts to what the user does.
-
-    Parameters
-    ----------
-    worker : WorkerLike
-        Runs the commands.
-    desk : Desk, optional
-        Where they are run; with the real models by default.
-
-    Attributes
-    ----------
-    auto_run, overwrite, probability : bool
-        Predict after each mark; let objects cover others; ask for the network's probability.
-    """
-
-    marks_changed = Signal(object)  # tuple of marks to show
-    changed = Signal()  # anything that the panel shows
-    progressed = Signal(object)  # engine Progress, or None
-    predicted = Signal(object, object)  # Source, Prediction
-    failed = Signal(object)  # the exception
-    unpredicted = Signal()  # the object changed without the network
-    frame_wanted = Signal(object)  # Frame to go to
-    choice_refused = Signal(object)  # ModelChoice that goes on in its place
-
-    def __init__(self, worker: WorkerLike, desk: Desk | None = None) -> None:
-        self._worker, self._desk = worker, desk or Desk()
-        self._choice = ModelChoice()
-        self._source: Source | None = None
-        self._target: Target | None = None
-        self._books: dict[Target | None, Book] = {}
-        self._committed: tuple[Mark, ...] = ()
-        self._pending: list[Job] = []
-        self._uids = itertools.count(1)
-        self._last: Outcome | None = None
-        self._label = 1
-        self._jobs = 0
-        self.auto_run, self.overwrite, self.probability = True, False, False
-        self.same_number = False
-        self.prediction: Prediction | None = None
-
-    # What there is
-
-    @property
-    def source(self) -> Source | None:
-        """The image."""
-        return self._source
-
-    @property
-    def target(self) -> Target | None:
-        """Where its objects are written."""
-        return self._target
-
-    @property
-    def book(self) -> Book:
-        """What is known of its objects."""
-        return self._books.setdefault(self._target, Book())
-
-    @property
-    def desk(self) -> Desk:
-        """Where commands run; to be used on the worker's thread only."""
-        return self._desk
-
-    @property
-    def choice(self) -> ModelChoice:
-        """The model."""
-        return self._choice
-
-    @property
-    def label(self) -> int:
-        """Label of the current object."""
-        switches = [j.command for j in self._pending if isinstance(j.command, SwitchTo)]
-        return switches[-1].label if switches else self._label
-
-    @property
-    def marks(self) -> tuple[Mark, ...] | None:
-        """Marks of the current object, pending ones included; None where an undo must run first."""
-        commands = [j.command for j in self._pending if j.command is not None]
-        last = max((i for i, c in enumerate(commands) if isinstance(c, SwitchTo)), default=-1)
-        if last >= 0 and commands[last].label not in self.book.prompts:  # type: ignore[union-attr]
-            return fold((), commands[last + 1 :])
-        return fold(self._committed, commands)
-
-    @property
-    def busy(self) -> bool:
-        """Whether something runs or waits."""
-        return self._jobs > 0
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is something to take back."""
-        return any(j.command is not None for j in self._pending) or (
-            self._last is not None and self._last.can_undo
-        )
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is something to do again."""
-        return self._last is not None and self._last.can_redo
-
-    @property
-    def waiting(self) -> bool:
-        """Whether there are marks that no prediction has seen."""
-        return self._last is not None and self._last.waiting
-
-    @property
-    def device(self) -> str:
-        """Where the last command ran; "" before the first."""
-        return "" if self._last is None else self._last.device
-
-    def objects(self) -> list[ObjectRow]:
-        """All objects of the result, by label."""
-        spacing = self._source.spacing if self._source is not None else (1.0, 1.0, 1.0)
-        return self.book.rows(math.prod(spacing), self.label)
+class Controller(CommandQueue):
+    """Reacts to what the user does; parameters, attributes and signals are those of `CommandQueue`."""
 
     # Image and model
 
@@ -451,94 +326,6 @@ class Controller:
             raise PromptError("There is no image to segment: open one, then choose it at the top.")
         labels, frame = self._target.labels(label), self._source.frame
         return lambda: np.asarray(frame.read(labels, Box.of_shape(frame.volume_shape)) == label)
-
-    def _submit(self, command: Command | None) -> None:
-        if self._source is None or self._target is None:
-            self.failed.emit(
-                PromptError("There is no image to segment: open one, then choose it at the top.")
-            )
-            return
-        job = Job(
-            self._source,
-            self._target,
-            self._choice,
-            self._label,
-            command,
-            self.overwrite,
-            self.probability,
-        )
-        if isinstance(command, Add):
-            self.book.drawn.add(self.label)
-        self._pending.append(job)
-        self._jobs += 1
-        desk = self._desk
-        self._worker.submit(
-            lambda call: run_job(desk, job, call),
-            partial(self._done, job),
-            partial(self._failed, job),
-            self.progressed.emit,
-        )
-        self.changed.emit()
-
-    def work(self, make: Callable[[], Any], then: Callable[[Any], Any]) -> None:
-        """Make something on the worker's thread, then go on with it here."""
-        self._jobs += 1
-
-        def done(value: Any) -> None:
-            self._jobs -= 1
-            then(value)
-            self.progressed.emit(None)
-
-        def failed(error: BaseException) -> None:
-            self._jobs -= 1
-            self.failed.emit(error)
-            self.changed.emit()
-
-        self._worker.submit(lambda _: make(), done, failed)
-
-    def _settle(self, job: Job) -> bool:
-        """Whether a job that has ended was for what is open now."""
-        self._jobs -= 1
-        self.progressed.emit(None)
-        if job not in self._pending:
-            return False
-        self._pending.remove(job)
-        return True
-
-    def _done(self, job: Job, outcome: Outcome) -> None:
-        current = self._settle(job)
-        record(self._books.setdefault(job.target, Book()), job, outcome)
-        if current:
-            self._committed, self._label, self._last = outcome.marks, outcome.label, outcome
-            self._show()
-        if outcome.prediction is not None and outcome.prediction.forwards:
-            self.prediction = outcome.prediction
-            self.predicted.emit(job.source, outcome.prediction)
-        elif outcome.changes:
-            self.unpredicted.emit()
-        if isinstance(outcome.stopped, Cancelled):
-            self.failed.emit(Cancelled("Stopped. The prompt is kept; Run predicts with it."))
-        elif outcome.stopped is not None:
-            self.failed.emit(outcome.stopped)
-        self.changed.emit()
-
-    def _failed(self, job: Job, error: BaseException) -> None:
-        current = self._settle(job)
-        loaded = self._desk.choice
-        if job.choice == self._choice != loaded and loaded is not None:
-            self._choice = loaded  # the one that was asked for cannot be had
-            self.choice_refused.emit(loaded)
-        if current:
-            self._show()
-        self.failed.emit(error)
-        self.changed.emit()
-        if not isinstance(error, NNInteractiveError | MemoryError | OSError):
-            raise error  # ours to mend: napari shows it with its traceback
-
-    def _show(self) -> None:
-        marks = self.marks
-        if marks is not None:
-            self.marks_changed.emit(marks)
 
 
 def _not_empty(mask: NDArray[Any]) -> NDArray[Any]:
