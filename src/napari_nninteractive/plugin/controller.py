@@ -105,12 +105,6 @@ class Controller(CommandQueue):
         self._submit(Add((mark,), self.auto_run))
         return mark.uid
 
-    def add_all(self, prompts: Iterable[tuple[Prompt, NDArray[np.float64] | None]]) -> None:
-        """Add several, with one prediction after the last."""
-        marks = tuple(Mark(self.new_uid(), p, outline) for p, outline in prompts)
-        if marks:
-            self._submit(Add(marks, self.auto_run))
-
     def move(self, uid: int, prompt: Prompt, outline: NDArray[np.float64] | None = None) -> None:
         """Change a mark, as if it had been drawn so."""
         self._submit(Replace(Mark(uid, prompt, outline)))
