@@ -262,9 +262,17 @@ def test_other_axes_are_named(labels: tuple[str, ...], said: str) -> None:
 def test_long_messages_do_not_grow_the_panel(window: Open) -> None:
     shown = window((np.stack([IMAGE] * 3, axis=-1) * 255).astype(np.uint8), rgb=True)
     view = shown.panel.view
-    view.show_error("Something is wrong, and this is what to do about it. " * 8, "Do it")
-    view.show_offer("Something was kept after napari had ended before its time, to be recovered.")
-    spin(20)
-    hint = view.minimumSizeHint()
-    assert hint.width() <= 320
-    assert hint.height() <= 900
+    for offer in (
+        "",
+        "Something was kept after napari had ended before its time, to be recovered.",
+    ):
+        view.show_offer(offer)
+        view.show_error("Something is wrong, and this is what to do about it. " * 8, "Do it")
+        spin(20)
+        hint = view.minimumSizeHint()
+        assert hint.width() <= 320
+        assert hint.height() <= 900
+    view.show_offer("")
+    view.show_error("The point at (5, 500, 500) lies outside the image of shape (64, 128, 128).")
+    spin(50)
+    assert view._message.verticalScrollBar().maximum() == 0, "usual messages are seen whole"

@@ -12,14 +12,13 @@ from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
     QComboBox,
-    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
     QProgressBar,
-    QScrollArea,
+    QTextBrowser,
     QVBoxLayout,
     QWidget,
 )
@@ -57,7 +56,7 @@ _TOOLS = {
     "scribble": ("Scribble", "Paint a line inside the object"),
     "lasso": ("Lasso", "Draw round the object with the button held down"),
 }
-_TALLEST = 62  # pixels of a message; longer ones are scrolled
+_TALLEST = 96  # pixels of a message; longer ones are scrolled
 _CHOICE = """
 QToolButton {{border: 1px solid #808080; border-radius: 3px; padding: 3px;}}
 QToolButton:checked {{background: {colour}; color: {text};}}
@@ -193,6 +192,9 @@ class View(QWidget):
         row = QHBoxLayout()
         self.auto_run = QCheckBox("Run after each prompt")
         self.auto_run.setChecked(True)
+        self.auto_run.setToolTip(
+            "Without it, draw several and press Run; what is moved or deleted runs at once"
+        )
         self.run = make_button(
             f"Run ({KEYS['run']})", f"Find the object from all prompts (key {KEYS['run']})"
         )
@@ -212,16 +214,10 @@ class View(QWidget):
         self._status = wrapped()
         self._status.setText("Click on an object, or choose a tool.")
         column.addWidget(self._status)
-        self._error = wrapped()
-        self._error.setObjectName("error")
-        self._error.setStyleSheet(
-            "#error {border: 2px solid #d55e00; border-radius: 3px; padding: 4px;}"
-        )
-        self._error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._message = QScrollArea()
-        self._message.setWidget(self._error)
-        self._message.setWidgetResizable(True)
-        self._message.setFrameShape(QFrame.Shape.NoFrame)
+        self._message = QTextBrowser()
+        self._message.setObjectName("message")
+        self._message.setStyleSheet("#message {border: 2px solid #d55e00; border-radius: 3px;}")
+        self._message.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._message.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._message.hide()
         column.addWidget(self._message)
@@ -355,15 +351,15 @@ class View(QWidget):
     @property
     def error(self) -> str:
         """What is wrong, or ""."""
-        return "" if self._message.isHidden() else self._error.text()
+        return "" if self._message.isHidden() else self._message.toPlainText()
 
     def show_error(
         self, text: str, action: str = "", act: Callable[[], object] | None = None
     ) -> None:
         """Say what is wrong and what to do; "" when nothing is. A button may do it."""
-        self._error.setText(text)
+        self._message.setPlainText(text)
         self._message.setVisible(bool(text))
-        self._message.setFixedHeight(min(self._error.heightForWidth(self._room()) + 2, _TALLEST))
+        self._fit_message()
         self.action.setText(action)
         self.action.setVisible(bool(action))
         self._act = act
@@ -372,13 +368,19 @@ class View(QWidget):
         """Offer to bring back what a crash left; "" where there is nothing."""
         self._offered.setText(text)
         self._offer.setVisible(bool(text))
+        self._fit_message()
+
+    def _fit_message(self) -> None:
+        """As high as its text, within bounds: what is longer can be scrolled."""
+        tallest = _TALLEST if self._offer.isHidden() else _TALLEST // 2
+        page = self._message.document()
+        if page is not None:  # always: only its type says otherwise
+            page.setTextWidth(max(self.width() - 40, 200))
+            self._message.setFixedHeight(min(int(page.size().height()) + 18, tallest))
 
     def show_current(self, name: str) -> None:
         """Whose prompts are listed."""
         self._of.setText(f"<b>Prompts of {name}</b>")
-
-    def _room(self) -> int:
-        return max(self.width() - 16, 200)
 
     def show_tool(self, tool: str, *, positive: bool) -> None:
         """Tool and sign that are armed."""
