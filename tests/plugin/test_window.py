@@ -120,6 +120,17 @@ def test_the_right_button_draws_nothing(window: Open) -> None:
     assert shown.prompts == [Point((5, 6, 7))]
 
 
+def test_a_hidden_layer_says_that_clicks_draw_nothing(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.set.points.layer.visible = False
+    shown.click((5, 6, 7))
+    assert shown.prompts == []
+    assert "press a tool" in shown.status
+    shown.panel.view.tools["point"].click()
+    shown.click((5, 6, 7))
+    assert len(shown.prompts) == 1
+
+
 def test_undo_and_redo_by_key_are_in_step_with_the_layers(window: Open) -> None:
     shown = window(IMAGE)
     shown.click((5, 6, 7))

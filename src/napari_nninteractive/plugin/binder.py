@@ -27,6 +27,7 @@ from napari_nninteractive.plugin.strokes import Stroke
 __all__ = ["FLAT_ONLY", "Binder"]
 
 FLAT_ONLY = "Prompts are drawn in slices: go back to the 2D view with the second button below the list of layers."
+_HIDDEN = "The prompts' layer is hidden, so clicks draw nothing: show it again, or press a tool."
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
@@ -45,6 +46,7 @@ class Binder:
 
     image_changed = Signal()
     failed = Signal(object)
+    hinted = Signal(str)
 
     def __init__(
         self,
@@ -90,8 +92,9 @@ class Binder:
     def choose(self, image: Any | None, channel: int | None = None) -> None:
         """Segment an image layer, or one channel of it; None for no image."""
         if self._set is not None and (image is None or self._set.image is not image):
-            self._set.set_visible(False)
+            left = self._set
             self._close_set()
+            left.set_visible(False)
         self._listen(on=False)
         self._image, self._channel = image, channel
         self._listen(on=True)
@@ -272,6 +275,8 @@ class Binder:
         if self._set is None:
             self._set = LayerSet(self._viewer, image, frame, self, self, self._results)
             self._set.bind(self._keys())
+            for layer in self._set.drawn:
+                layer.events.visible.connect(self._on_visible)
         data = image.data[0] if image.multiscale else image.data
         corners = np.vstack([np.zeros(frame.ndim), np.eye(frame.ndim)])
         world = [image.data_to_world(corner) for corner in corners]
@@ -318,6 +323,8 @@ class Binder:
 
     def _close_set(self) -> None:
         if self._set is not None:
+            for layer in self._set.drawn:
+                layer.events.visible.disconnect(self._on_visible)
             self._set.close()
             self._set = None
 
@@ -362,6 +369,12 @@ class Binder:
             self.arm()
         self._open(frame)
         self.image_changed.emit()
+
+    def _on_visible(self, event: Any) -> None:
+        """Say why clicks do nothing where the user hid the layer that is drawn in."""
+        layer = event.source
+        if not layer.visible and self._viewer.layers.selection.active == layer:
+            self.hinted.emit(_HIDDEN)
 
     def _on_removed(self, event: Any) -> None:
         if self._image is not None and event.value == self._image:

@@ -92,6 +92,11 @@ class LayerSet:
         """All layers, the prompts' on top last."""
         return tuple(p.layer for p in (self.result, self.strokes, self.shapes, self.points))
 
+    @property
+    def drawn(self) -> tuple[Any, ...]:
+        """Layers that prompts are drawn in."""
+        return tuple(p.layer for p in (self.strokes, self.shapes, self.points))
+
     def bind(self, keys: Mapping[str, Callable[[], object]]) -> None:
         """Bind keys on our layers, and on no other."""
         for key, action in keys.items():
@@ -132,8 +137,8 @@ class LayerSet:
 
     def set_visible(self, visible: bool) -> None:
         """Show or hide the layers of prompts."""
-        for part in (self.points, self.shapes, self.strokes):
-            part.layer.visible = visible
+        for layer in self.drawn:
+            layer.visible = visible
 
     def owns(self, layer: Any) -> bool:
         """Whether a layer is one of these."""

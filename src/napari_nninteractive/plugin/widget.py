@@ -172,6 +172,7 @@ class _Parts:
         self._connect(self.controller.choice_refused, self.models.adopt)
         self._connect(self.controller.failed, self._show_error)
         self._connect(self.binder.failed, self._show_error)
+        self._connect(self.binder.hinted, self._show_hint)
         self._connect(self.binder.image_changed, self._show_image)
 
     def _keys(self) -> dict[str, Callable[[], object]]:
@@ -350,6 +351,9 @@ class _Parts:
     def _show_cost(self, text: str) -> None:
         if text and not self.controller.marks:
             self._view.show_status(text)
+
+    def _show_hint(self, text: str) -> None:
+        self._view.show_status(text)
 
     def _show(self) -> None:
         if self._closed:
