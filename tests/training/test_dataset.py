@@ -35,7 +35,7 @@ def episode(**changes):
 
 def test_the_same_numbers_give_the_same_episodes_and_others_do_not():
     a, b, c = episodes_of(1, 2, CONFIG), episodes_of(1, 2, CONFIG), episodes_of(1, 3, CONFIG)
-    assert len(a) == 2
+    assert 0 < len(a) <= CONFIG.per_scene
     for one, two in zip(a, b, strict=True):
         assert np.array_equal(one.image, two.image)
         assert np.array_equal(one.truth, two.truth)

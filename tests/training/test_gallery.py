@@ -13,7 +13,7 @@ from napari_nninteractive.training.scenes import FAMILIES
 
 
 def test_every_family_has_a_picture_with_grey_planes_and_coloured_targets(tmp_path) -> None:
-    files = write_gallery(tmp_path / "scenes", columns=4)
+    files = write_gallery(tmp_path / "scenes", columns=6)
     assert [p.stem for p in files] == list(FAMILIES)
     for path in files:
         picture = imread(path)[..., :3]

@@ -43,10 +43,10 @@ def specimen(rng: np.random.Generator, layout: Layout, coarse: float, level: flo
         return _own_intensities(rng, layout, coarse, level)
     if layout.style == "nested":
         return _nested(rng, layout, level)
-    return _filled(rng, layout, level)
+    return _filled(rng, layout, coarse, level)
 
 
-def _filled(rng: np.random.Generator, layout: Layout, level: float) -> Float:
+def _filled(rng: np.random.Generator, layout: Layout, coarse: float, level: float) -> Float:
     """Stained bodies on a darker ground; where they touch a gap, a dip or another brightness tells them apart."""
     labels = layout.labels if layout.stained is None else layout.stained
     count = int(layout.labels.max()) + 1
@@ -72,13 +72,27 @@ def _filled(rng: np.random.Generator, layout: Layout, level: float) -> Float:
     if rng.random() < 0.6 * level:
         lumps = smooth_noise(rng, clean.shape, float(rng.uniform(1.5, 5.0)))
         clean = clean + np.float32(rng.uniform(0.0, 0.35)) * lumps * (labels > 0) * (clean - ground)
-    if (
-        rng.random() < 0.45 * level
-    ):  # bright grains of chromatin, up to several times their surroundings
+    texture = rng.random()
+    if texture < 0.25 * level:  # bright grains of chromatin, up to several times their surroundings
         grains = smooth_noise(rng, clean.shape, float(rng.uniform(2.0, 4.5)))
         bright = np.clip((grains - rng.uniform(0.4, 1.0)) * 2.5, 0.0, 1.0) * (labels > 0)
         clean = clean + np.float32(rng.uniform(0.3, 1.5)) * bright * (clean - ground)
+    elif texture < 0.75 * level:  # bright and dark parts of any size, up to half of a body
+        across = 2.0 * _typical_radius(labels, coarse)
+        scale = float(np.exp(rng.uniform(np.log(2.0), np.log(max(0.35 * across, 2.5)))))
+        parts = smooth_noise(rng, clean.shape, (max(scale / coarse, 1.0), scale, scale))
+        gain = np.clip(np.exp(np.float32(rng.uniform(0.2, 0.7)) * parts), 0.25, 3.0)
+        clean = np.where(labels > 0, ground + (clean - ground) * gain, clean)
     return np.asarray(clean, np.float32)
+
+
+def _typical_radius(labels: NDArray[np.int16], coarse: float) -> float:
+    """Radius of a ball as large as the median object, in units of the finest voxel; 0 where there is none."""
+    sizes = np.bincount(labels.ravel())[1:]
+    sizes = sizes[sizes > 0]
+    if not len(sizes):
+        return 0.0
+    return float(np.cbrt(float(np.median(sizes)) * coarse * 3.0 / (4.0 * np.pi)))
 
 
 def _walls(

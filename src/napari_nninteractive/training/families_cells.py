@@ -75,15 +75,16 @@ def _direction(rng: np.random.Generator) -> NDArray[np.float64]:
 
 def nuclei(rng: np.random.Generator, shape: Shape, step: Step, level: float) -> Layout:
     """Nuclei, sparse, touching or in clusters: star-like blobs with rough outlines, sharp or in a haze of their own."""
+    clustered = rng.random() < 0.4
     labels, distance = _blobs(
         rng,
         shape,
         step,
-        radius=_log_uniform(rng, 5.0, 22.0),
+        radius=_log_uniform(rng, 8.0 if clustered else 5.0, 24.0 if clustered else 22.0),
         filling=_log_uniform(rng, 0.02, 0.8),
         elongation=rng.uniform(0.0, 0.1 + 0.3 * level),
         roughness=rng.uniform(0.0, 0.1 + 0.2 * level),
-        clustered=rng.random() < 0.3,
+        clustered=clustered,
     )
     stained = None
     if rng.random() < 0.65:
