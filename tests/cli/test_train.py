@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ def test_a_run_of_steps_leaves_a_model_and_goes_on(
 ) -> None:
     words = ["train", "--output", str(tmp_path / "own"), "--batch", "1", "--device", "cpu"]
     assert main([*words, "--steps", "1"]) == 0
-    assert "1 steps, 1 samples" in capsys.readouterr().out
+    assert "1 step, 1 samples" in capsys.readouterr().out
     first = load_model(tmp_path / "own", device="cpu")
     assert main([*words, "--steps", "2"]) == 2
     assert "--resume" in capsys.readouterr().err
@@ -32,6 +34,24 @@ def test_a_run_of_steps_leaves_a_model_and_goes_on(
     second = load_model(tmp_path / "own", device="cpu")
     pairs = zip(first.network.parameters(), second.network.parameters(), strict=True)
     assert any(not torch.equal(a, b) for a, b in pairs)
+
+
+def test_resume_keeps_what_its_options_do_not_say(
+    tmp_path: Path, small: list[str], capsys: Any, caplog: Any
+) -> None:
+    out = tmp_path / "own"
+    words = ["--seed", "5", "--minutes", "90", "--save-every", "1", "--snapshots", "2"]
+    assert main([*small, "-o", str(out), *words, "--deep-supervision", "--steps", "1"]) == 0
+    before = torch.load(out / "checkpoint.pt", weights_only=True)["config"]
+    assert main(["train", "--device", "cpu", "-o", str(out), "--steps", "2", "--resume"]) == 0
+    after = torch.load(out / "checkpoint.pt", weights_only=True)["config"]
+    assert after == before | {"max_steps": 2}
+    assert len(list((out / "snapshots").iterdir())) == 2
+    capsys.readouterr()
+    assert main(["train", "--device", "cpu", "-o", str(out), "--resume"]) == 0
+    said = capsys.readouterr()
+    assert "nothing was left to train" in said.err
+    assert "2 steps, " in said.out
 
 
 @pytest.mark.parametrize(
@@ -92,7 +112,7 @@ def test_a_model_is_fine_tuned_continued_and_averaged(
     words = ["train", "--output", str(out), "--data", str(data), "--device", "cpu"]
     words += ["--batch", "1", "--save-every", "1", "--snapshots", "2"]
     assert main([*words, "--from", str(model), "--patch", "24", "--steps", "1"]) == 0
-    assert "one: 24 × 40 × 40 voxels, 1 objects" in capsys.readouterr().err
+    assert "one: 24 × 40 × 40 voxels, 1 object" in capsys.readouterr().err
     state = torch.load(out / "checkpoint.pt", weights_only=True)
     assert state["config"]["episodes"]["start_level"] == 1.0  # no easy scenes for a trained model
     assert main([*words, "--steps", "2", "--resume"]) == 0
@@ -148,6 +168,75 @@ def test_an_interrupt_saves_the_step_and_the_run_continues_as_if_there_had_been_
     assert broken["step"] == whole["step"] == 4
     for name, value in whole["network"].items():
         assert torch.equal(value, broken["network"][name]), name
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")
+def test_a_request_to_end_saves_like_an_interrupt(
+    tmp_path: Path, small: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_nninteractive.training import loop
+
+    step = loop.Trainer._one_step
+
+    def ended(self: Any, ahead: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return step(self, ahead)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(loop.Trainer, "_one_step", ended)
+    assert main([*small, "-o", str(tmp_path / "out"), "--steps", "4"]) == 130
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)["step"] == 1
+
+
+def test_an_error_loses_no_step(
+    tmp_path: Path, small: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    from napari_nninteractive.training import loop
+
+    step = loop.Trainer._one_step
+
+    def failing(self: Any, ahead: Any) -> Any:
+        if self.step == 2:
+            raise BrokenProcessPool
+        return step(self, ahead)
+
+    monkeypatch.setattr(loop.Trainer, "_one_step", failing)
+    with pytest.raises(BrokenProcessPool):
+        main([*small, "-o", str(tmp_path / "out"), "--steps", "4"])
+    assert torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)["step"] == 2
+
+
+def test_a_full_disk_is_named_and_the_earlier_checkpoint_stays(
+    tmp_path: Path, small: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    out = tmp_path / "out"
+    assert main([*small, "-o", str(out), "--steps", "1"]) == 0
+    content = (out / "checkpoint.pt").read_bytes()
+
+    def full(_state: Any, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("inline_container.cc: enforce fail\nat ...")
+
+    monkeypatch.setattr(torch, "save", full)
+    assert main([*small, "-o", str(out), "--steps", "2", "--resume"]) == 2
+    assert "make room" in capsys.readouterr().err
+    assert (out / "checkpoint.pt").read_bytes() == content
+    assert not (out / "checkpoint.partial").exists()
+
+
+def test_a_snapshot_is_not_continued(tmp_path: Path, small: list[str], capsys: Any) -> None:
+    out = tmp_path / "out"
+    assert main([*small, "-o", str(out), "--steps", "1"]) == 0
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    for part in ("optimizer", "waiting"):
+        torch.save({k: v for k, v in state.items() if k != part}, out / "checkpoint.pt")
+        capsys.readouterr()
+        assert main([*small, "-o", str(out), "--steps", "2", "--resume"]) == 2
+        assert f"lacks {part}" in capsys.readouterr().err
+    torch.save(state | {"config": {}}, out / "checkpoint.pt")
+    assert main([*small, "-o", str(out), "--steps", "2", "--resume"]) == 2
+    assert "another" in capsys.readouterr().err
 
 
 def test_a_second_interrupt_stops_at_once(

@@ -53,7 +53,7 @@ def test_a_fine_tuned_model_has_new_weights_and_the_licence_and_prompts_of_the_o
     assert model.licence == "CC-BY-NC-SA-4.0"
     assert model.capabilities == load_model(folder, device="cpu").capabilities
     info = json.loads((tmp_path / "run" / "inference_info.json").read_text())
-    assert info["name"] == "trained from built-in"
+    assert info["name"] == "trained from start"
 
 
 def test_a_run_from_a_model_resumes_to_the_same_weights(tmp_path, folder, tiny):

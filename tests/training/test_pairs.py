@@ -62,7 +62,19 @@ def test_objects_statistics_and_report(tmp_path):
     assert pair.normalization.mean == pytest.approx(float(IMAGE.mean()), rel=1e-5)
     assert pair.normalization.std == pytest.approx(float(IMAGE.std()), rel=1e-5)
     assert pair.shape == (8, 20, 24)
-    assert lines == ["a: 8 × 20 × 24 voxels, 2 objects"]
+    assert lines == [
+        "a: 8 × 20 × 24 voxels, 2 objects",
+        "a: 1 object of fewer than 30 voxels left out",
+    ]
+
+
+def test_one_label_in_several_pieces_is_remarked(tmp_path):
+    lines = []
+    (pair,) = read_pairs(good(tmp_path, labels=(LABELS >= 3).astype(np.uint8)), lines.append)
+    assert [t.label for t in pair.targets] == [1]
+    assert lines[0] == "a: 8 × 20 × 24 voxels, 1 object"
+    assert "label, 1, lies in 3 separate pieces" in lines[1]
+    assert "skimage.measure.label" in lines[1]
 
 
 @pytest.mark.parametrize("first", [0, 1])

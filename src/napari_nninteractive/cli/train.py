@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 
 _LARGE_PATCH = 96  # voxels; of larger ones fewer crops wait their turn in memory
 
+_AS_BEFORE = (
+    "minutes",
+    "seed",
+    "batch",
+    "rate",
+    "cool_from",
+    "workers",
+    "save_every",
+    "snapshots",
+    "patch",
+    "deep_supervision",
+)
+"""Options that are fields of the configuration."""
+
 _RATE, _RATE_FROM = 1e-3, 3e-4  # highest learning rate, from random weights and from a model
 
 USAGE = "-o FOLDER [--minutes N] [options]"
@@ -27,11 +41,12 @@ Train a model with a simulated user: on synthetic scenes that this program makes
 --data on your own labelled volumes; from random weights, or with --from from any model.
 
 The result is a model folder that `--model FOLDER` of the other commands takes. Stop it at any time
-with Ctrl-C: it finishes the step and saves; `--resume` continues there, and gives the same weights as
-a run without a pause. Pauses of the process do not count toward the minutes.
+with Ctrl-C: it finishes the step and saves; `--resume` continues there with the same options, and
+gives the same weights as a run without a pause. Pauses of the process do not count toward the
+minutes. With more --minutes than before, a finished run goes on: its learning rate rises again.
 
   napari-nninteractive train --minutes 60 --output my-model
-  napari-nninteractive train --minutes 120 --output my-model --resume
+  napari-nninteractive train --output my-model --resume
   napari-nninteractive train --data my-volumes --from builtin --minutes 30 --output tuned
   napari-nninteractive train --output mean --export --average a/checkpoint.pt b/checkpoint.pt
   torchrun --nproc-per-node 4 --no-python napari-nninteractive train --minutes 60 --output my-model
@@ -71,9 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--snapshots",
         type=int,
-        default=0,
         metavar="N",
-        help="keep the averaged weights of the latest N checkpoints in FOLDER/snapshots",
+        help="keep the averaged weights of the latest N checkpoints in FOLDER/snapshots (default: 0)",
     )
     parser.add_argument(
         "--export",
@@ -93,7 +107,6 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes",
         type=float,
-        default=60.0,
         help="compute time of the whole run, earlier parts included (default: 60)",
     )
     parser.add_argument(
@@ -102,7 +115,6 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save-every",
         type=int,
-        default=250,
         metavar="N",
         help="steps between checkpoints (default: 250)",
     )
@@ -112,18 +124,13 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=int,
-        default=0,
         help="processes that make episodes; 0: the training process does (default: 0)",
     )
 
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--seed", type=int, default=0, help="decides weights, scenes and prompts (default: 0)"
-    )
-    parser.add_argument(
-        "--batch", type=int, default=4, help="objects trained on at once (default: 4)"
-    )
+    parser.add_argument("--seed", type=int, help="decides weights, scenes and prompts (default: 0)")
+    parser.add_argument("--batch", type=int, help="objects trained on at once (default: 4)")
     parser.add_argument(
         "--rate",
         type=float,
@@ -144,6 +151,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deep-supervision",
         action="store_true",
+        default=None,
         help="let the network answer at every resolution while it is trained",
     )
 
@@ -177,7 +185,7 @@ def run(args: argparse.Namespace) -> int:
         config = _config(args)
         if max(patch_of(config)) > _LARGE_PATCH:
             config = replace(config, pool=max(4, args.batch))
-        source = _source(args, config, group)
+        source = _source(config, group)
         return _train(args, config, source, group)
     finally:
         group.leave()
@@ -215,12 +223,15 @@ def _train(
     if group.is_first and logging.getLogger().level > logging.INFO:
         logging.getLogger("napari_nninteractive.training").setLevel(logging.INFO)
     line = ProgressLine()
+    steps = 0
 
     def report(result: StepReport) -> None:
+        nonlocal steps
+        steps += 1
         line.show(f"step {result.step}  loss {result.loss:.3f}  {result.seconds:.2f} s")
 
     if group.is_first:
-        note(f"training for up to {args.minutes:g} minutes into {args.output}")
+        note(f"training for up to {_budget(config)} into {args.output}")
     trainer = train(
         args.output,
         config,
@@ -234,10 +245,20 @@ def _train(
     line.clear()
     if group.is_first:
         export_run(trainer, args.output)
-        say(
-            f"{args.output}: {trainer.step} steps, {trainer.samples} samples, {trainer.spent / 60:.1f} minutes"
-        )
+        if not steps:
+            note(
+                f"nothing was left to train: the budget of {_budget(config)} is used. Give more with --minutes or "
+                "--steps."
+            )
+        done = "1 step" if trainer.step == 1 else f"{trainer.step} steps"
+        say(f"{args.output}: {done}, {trainer.samples} samples, {trainer.spent / 60:.1f} minutes")
     return 0
+
+
+def _budget(config: TrainConfig) -> str:
+    """Budget in words."""
+    steps = f" or {config.max_steps} steps" if config.max_steps else ""
+    return f"{config.minutes:g} minutes{steps}"
 
 
 def _config(args: argparse.Namespace) -> TrainConfig:
@@ -260,32 +281,23 @@ def _config(args: argparse.Namespace) -> TrainConfig:
             raise ModelError(
                 f"{args.output} is the model to start from: choose another folder for --output."
             )
-    return replace(
-        start,
-        minutes=args.minutes,
-        max_steps=args.steps,
-        seed=args.seed,
-        batch=args.batch,
-        rate=start.rate if args.rate is None else args.rate,
-        cool_from=start.cool_from if args.cool_from is None else args.cool_from,
-        workers=args.workers,
-        save_every=args.save_every,
-        snapshots=args.snapshots,
-        origin=origin,
-        patch=args.patch or start.patch,
-        deep_supervision=args.deep_supervision,
-    )
+    given = {name: getattr(args, name) for name in _AS_BEFORE if getattr(args, name) is not None}
+    if args.data is not None:
+        given["data"] = str(args.data.resolve())
+    if args.steps is not None:
+        given["max_steps"] = args.steps
+    return replace(start, **given, origin=origin)
 
 
-def _source(args: argparse.Namespace, config: TrainConfig, group: Group) -> Source | None:
+def _source(config: TrainConfig, group: Group) -> Source | None:
     """Check the data before anything else is done; None: scenes."""
-    if args.data is None:
+    if config.data is None:
         return None
     from napari_nninteractive.training.crops import PairSource
     from napari_nninteractive.training.origin import patch_of
     from napari_nninteractive.training.pairs import read_pairs
 
-    pairs = read_pairs(args.data.resolve(), note if group.is_first else None)
+    pairs = read_pairs(Path(config.data), note if group.is_first else None)
     return PairSource(pairs, patch_of(config), config.episodes)
 
 
@@ -302,16 +314,19 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
+    def at_least(lowest: float, value: float | None) -> bool:
+        return value is None or value >= lowest
+
     rules = {
-        f"--minutes must be above 0, not {args.minutes:g}": args.minutes > 0,
-        f"--batch must be at least 1, not {args.batch}": args.batch >= 1,
-        f"--workers must not be negative, as {args.workers} is": args.workers >= 0,
-        f"--seed must not be negative, as {args.seed} is": args.seed >= 0,
-        "--steps must be at least 1": args.steps is None or args.steps >= 1,
+        f"--minutes must be above 0, not {args.minutes}": args.minutes is None or args.minutes > 0,
+        f"--batch must be at least 1, not {args.batch}": at_least(1, args.batch),
+        f"--workers must not be negative, as {args.workers} is": at_least(0, args.workers),
+        f"--seed must not be negative, as {args.seed} is": at_least(0, args.seed),
+        "--steps must be at least 1": at_least(1, args.steps),
         "--rate must be above 0": args.rate is None or args.rate > 0,
         "--cool-from must lie in [0, 1]": args.cool_from is None or 0 <= args.cool_from <= 1,
-        "--save-every must be at least 1": args.save_every >= 1,
-        "--snapshots must not be negative": args.snapshots >= 0,
+        "--save-every must be at least 1": at_least(1, args.save_every),
+        "--snapshots must not be negative": at_least(0, args.snapshots),
         "--average needs --export: add it, and nothing is trained": args.export or not args.average,
     }
     for message, holds in rules.items():

@@ -120,7 +120,10 @@ def _pick(letter: str, size: int, value: int | None, has_z: bool, name: str) -> 
         return 0
     if value is None:
         plural = "channels" if letter == "C" else "time points"
-        message = f"{name} has {size} {plural}: choose one with {flag} 0 to {flag} {size - 1}."
+        message = (
+            f"{name} has {size} {plural}: choose one with {flag} 0 to {flag} {size - 1}, or, where a command has no "
+            "such option, save one as a file of its own."
+        )
         if letter == "T" and not has_z:
             message += (
                 " If they are slices, mark the axis as z first (in Fiji: Image > Properties)."

@@ -41,7 +41,21 @@ _MAY_DIFFER = {
     "workers",
     "save_every",
     "snapshots",
+    "data",  # the source has a fingerprint of it
 }
+
+_PARTS = {
+    "network",
+    "averaged",
+    "optimizer",
+    "step",
+    "spent",
+    "samples",
+    "next_scene",
+    "active",
+    "waiting",
+}
+"""What a checkpoint must hold, beside its configuration, to be gone on from."""
 
 _REMEDY = "Copy it again, or begin in another folder: --from takes an earlier snapshot or model."
 
@@ -49,10 +63,23 @@ Weights = dict[str, torch.Tensor]
 
 
 def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
-    """Write a checkpoint; an earlier one is replaced only once it is complete."""
+    """Write a checkpoint; an earlier one is replaced only once it is complete.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be written; nothing is left of it, and the earlier one stays.
+    """
     partial = path.with_suffix(".partial")
-    torch.save(dict(state), partial)
-    partial.replace(path)
+    try:
+        torch.save(dict(state), partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch has the second for a full disk
+        partial.unlink(missing_ok=True)
+        raise ModelError(
+            f"{path} could not be written ({str(error).splitlines()[0]}): make room there, then go on with --resume "
+            "from what was saved before."
+        ) from error
 
 
 def write_snapshot(config: TrainConfig, weights: Weights, step: int, folder: Path) -> Path:
@@ -127,7 +154,7 @@ def _completed(saved: Mapping[str, Any]) -> dict[str, Any]:
     default = asdict(TrainConfig())
     out = default | dict(saved)
     for part in ("network", "episodes"):
-        out[part] = default[part] | dict(saved[part])
+        out[part] = default[part] | dict(saved.get(part, {}))
     return out
 
 
@@ -137,8 +164,13 @@ def check_same_run(state: Mapping[str, Any], config: TrainConfig, source: str, p
     Raises
     ------
     ModelError
-        Naming what differs.
+        Naming what differs, or if a part of it is missing, as in a snapshot.
     """
+    missing = sorted(_PARTS - set(state))
+    if missing:
+        raise ModelError(
+            f"{path} cannot be gone on from, for it lacks {', '.join(missing)}. {_REMEDY}"
+        )
     saved, now = asdict(config_of(state)), asdict(config)
     free = _MAY_DIFFER | ({"network"} if config.origin is not None else set())  # plans say it then
     differs = [k for k, v in saved.items() if k not in free and now.get(k) != v]

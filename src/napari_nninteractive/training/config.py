@@ -43,6 +43,8 @@ class TrainConfig:
         Steps between checkpoints.
     snapshots : int
         Averaged weights of the latest checkpoints that are kept, to be averaged once more; 0 keeps none.
+    data : str or None
+        Folder of labelled volumes that is trained on; None: scenes. For people and `--resume`: the source decides.
     origin : str or None
         Model that the run starts from: its name, folder, or a checkpoint of a run; None: random weights.
     patch : tuple of int or None
@@ -68,6 +70,7 @@ class TrainConfig:
     workers: int = 0
     save_every: int = 250
     snapshots: int = 0
+    data: str | None = None
     origin: str | None = None
     patch: Index3 | None = None
     deep_supervision: bool = False

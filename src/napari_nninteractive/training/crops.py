@@ -174,9 +174,10 @@ def _turned(
     order = (0, *(int(a) for a in rng.permutation([1, 2])))
     if max(spacing) <= _ISOTROPIC * min(spacing) and rng.random() < 0.3 and min(image.shape) > 1:
         order = tuple(int(a) for a in rng.permutation(3))
+    # Copies, for torch takes no negative stride, and numpy calls a flipped axis of one voxel contiguous.
     return (
-        np.ascontiguousarray(np.flip(image, axes).transpose(order)),
-        np.ascontiguousarray(np.flip(truth, axes).transpose(order)),
+        np.flip(image, axes).transpose(order).copy(),
+        np.flip(truth, axes).transpose(order).copy(),
     )
 
 

@@ -369,9 +369,9 @@ def with_prediction(episode: Episode, region: Box, prediction: NDArray[np.bool_]
 def to_record(episode: Episode) -> dict[str, Any]:
     """Return the episode as tensors and plain values, for a checkpoint."""
     return {
-        "image": torch.from_numpy(episode.image),
-        "truth": torch.from_numpy(episode.truth),
-        "mask": torch.from_numpy(episode.mask),
+        "image": torch.from_numpy(episode.image.copy()),  # torch takes no negative strides
+        "truth": torch.from_numpy(episode.truth.copy()),
+        "mask": torch.from_numpy(episode.mask.copy()),
         "key": list(episode.key),
         "rounds": episode.rounds,
         "zoom": episode.zoom,

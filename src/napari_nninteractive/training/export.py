@@ -21,8 +21,7 @@ __all__ = ["export_like", "export_model"]
 
 _PLANS = "nnUNetResEncUNetLPlans"
 _TRAINER = "nnInteractiveTrainer_stub"
-_LICENCE_ID = "BSD-3-Clause"
-_DATASET = "Dataset001_SyntheticScenes"
+_DATASET = "Dataset001_Objects"
 
 
 def export_model(
@@ -31,6 +30,7 @@ def export_model(
     *,
     config: NetworkConfig,
     encoding: PromptEncoding,
+    name: str = "",
     licence: str = "",
     version: str = "1",
 ) -> Path:
@@ -46,8 +46,10 @@ def export_model(
         Size of the network and of its patch.
     encoding : PromptEncoding
         How it was trained to be prompted.
+    name : str
+        What it is called; by default as its folder.
     licence : str
-        Licence text; its first line in the file is the licence id.
+        Its licence, as a short identifier such as BSD-3-Clause; none is stated by default: that is the owner's to do.
     version : str
         Version of the weights, for people.
 
@@ -65,8 +67,11 @@ def export_model(
     (folder / "fold_0").mkdir(parents=True, exist_ok=True)
     _write_json(folder / "plans.json", plans(config))
     _write_json(folder / "dataset.json", _DATASET_JSON)
-    _write_json(folder / "inference_info.json", _capabilities(encoding, version))
-    (folder / "LICENSE").write_text(f"{_LICENCE_ID}\n\n{licence}".rstrip() + "\n", encoding="utf-8")
+    described = {"name": name or folder.resolve().name, "version": version}
+    if licence:
+        described["license"] = licence
+        (folder / "LICENSE").write_text(f"{licence}\n", encoding="utf-8")
+    _write_json(folder / "inference_info.json", _capabilities(encoding) | described)
     checkpoint = {
         "trainer_name": _TRAINER,
         "init_args": {"configuration": CONFIGURATION},
@@ -155,7 +160,7 @@ _DATASET_JSON = {
 }
 
 
-def _capabilities(encoding: PromptEncoding, version: str) -> dict[str, Any]:
+def _capabilities(encoding: PromptEncoding) -> dict[str, Any]:
     def pair(kind: str) -> Sequence[int]:
         return list(encoding.channels[kind])
 
@@ -181,9 +186,6 @@ def _capabilities(encoding: PromptEncoding, version: str) -> dict[str, Any]:
             "points": pair("point"),
             "scribble": pair("scribble"),
         },
-        "name": "built-in",
-        "version": version,
-        "license": _LICENCE_ID,
     }
 
 

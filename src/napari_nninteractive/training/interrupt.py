@@ -1,4 +1,4 @@
-"""Ctrl-C while training: the step that runs is finished first, so that what is saved continues exactly."""
+"""Ctrl-C and SIGTERM while training: the step that runs is finished first, so that what is saved continues exactly."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ __all__ = ["Interrupts"]
 
 log = logging.getLogger(__name__)
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # the second: job schedulers, containers
+
 
 class Interrupts(AbstractContextManager["Interrupts"]):
-    """Within it, the first interrupt is only noted; a second one interrupts as usual.
+    """Within it, the first interrupt or request to end is only noted; a second one acts as usual.
 
     Away from the main thread, where Python takes no signals, nothing is changed.
 
@@ -27,12 +29,12 @@ class Interrupts(AbstractContextManager["Interrupts"]):
 
     def __init__(self) -> None:
         self.asked = False
-        self._before: Any = None
+        self._before: dict[int, Any] = {}
         self._mine = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> Interrupts:
         if self._mine:
-            self._before = signal.signal(signal.SIGINT, self._note)
+            self._before = {s: signal.signal(s, self._note) for s in _SIGNALS}
         return self
 
     def __exit__(
@@ -42,9 +44,13 @@ class Interrupts(AbstractContextManager["Interrupts"]):
         trace: TracebackType | None,
     ) -> None:
         if self._mine:
-            signal.signal(signal.SIGINT, self._before)
+            self._restore()
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.asked = True
-        signal.signal(signal.SIGINT, self._before)
+        self._restore()
         log.info("stopping after this step; a second interrupt stops at once and loses it")
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

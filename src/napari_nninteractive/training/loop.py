@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_nninteractive.errors import ModelError
 from napari_nninteractive.training.checkpoint import (
     CHECKPOINT,
     check_same_run,
@@ -302,7 +303,7 @@ def train(
     ModelError
         If a model or checkpoint is missing or does not fit, or TensorBoard is asked for and not installed.
     KeyboardInterrupt
-        If it was interrupted; the checkpoint is then that of the latest step.
+        If it was interrupted, or asked to end; the checkpoint is then that of the latest step.
     """
     trainer = Trainer(config, torch.device(device), source, group)
     path = output / CHECKPOINT
@@ -312,19 +313,18 @@ def train(
     first = trainer.group.is_first
     board = Board(output / "tensorboard", trainer.step) if tensorboard and first else None
     output.mkdir(parents=True, exist_ok=True)
-    progress = Progress()
     stop = Interrupts()
     try:
         for result in _until(stop, trainer):
-            progress.add(result)
             if report is not None and first:
                 report(result)
             if board is not None:
                 board.add(result, *trainer.shown)
-            if result.step % 25 == 0 and first:
-                log.info("%s", progress.line(trainer.spent, trainer.next_scene))
             if result.step % config.save_every == 0:
                 _keep(trainer, output)
+    except Exception:
+        _rescue(trainer, path)
+        raise
     finally:
         if board is not None:
             board.close()
@@ -336,10 +336,26 @@ def train(
     return trainer
 
 
+def _rescue(trainer: Trainer, path: Path) -> None:
+    """Save what was trained before an error, where there is anything and it can be written."""
+    if trainer.step == 0 or trainer.group.size > 1:  # the others would wait for the one that failed
+        return
+    try:
+        trainer.save(path)
+    except ModelError as error:
+        log.warning("%s", error)
+    else:
+        log.warning("saved step %d in %s before ending with an error", trainer.step, path)
+
+
 def _until(stop: Interrupts, trainer: Trainer) -> Iterator[StepReport]:
     """Train until the budget is used or one of the processes was interrupted."""
+    progress = Progress()
     with stop:
         for result in trainer.run():
+            progress.add(result)
+            if result.step % 25 == 0 and trainer.group.is_first:
+                log.info("%s", progress.line(trainer.spent, trainer.next_scene))
             yield result
             stop.asked = bool(trainer.group.largest(int(stop.asked)))
             if stop.asked:

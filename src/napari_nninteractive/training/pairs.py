@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,8 +20,6 @@ from napari_nninteractive.errors import ImageError
 from napari_nninteractive.io import IMAGE_ENDINGS, read_image
 
 __all__ = ["Pair", "Target", "find_pairs", "fingerprint", "open_pair", "read_pairs"]
-
-log = logging.getLogger(__name__)
 
 SMALLEST = 30
 """Voxels below which an object is left out: nobody could point at it in a patch."""
@@ -91,7 +88,7 @@ def read_pairs(folder: Path, report: Callable[[str], None] | None = None) -> tup
         Holds ``images/NAME.*`` with ``labels/NAME.*``, or ``NAME/image.*`` with ``NAME/labels.*`` (or ``label``). Each
         value of a label volume but 0 is one object.
     report : callable, optional
-        Called with one line for each pair.
+        Called with one line for each pair, and one for what may be a mistake in its labels.
 
     Returns
     -------
@@ -106,11 +103,14 @@ def read_pairs(folder: Path, report: Callable[[str], None] | None = None) -> tup
     """
     pairs = []
     for name, image, labels in find_pairs(folder):
-        pair = _checked(name, image, labels)
+        pair, remarks = _checked(name, image, labels)
         pairs.append(pair)
         if report is not None:
             size = " × ".join(map(str, pair.shape))
-            report(f"{name}: {size} voxels, {len(pair.targets)} objects")
+            objects = "1 object" if len(pair.targets) == 1 else f"{len(pair.targets)} objects"
+            report(f"{name}: {size} voxels, {objects}")
+            for remark in remarks:
+                report(f"{name}: {remark}")
     return tuple(pairs)
 
 
@@ -194,7 +194,8 @@ def _opened(path: Path) -> Volume:
         raise ImageError(f"{path}: {error}") from error
 
 
-def _checked(name: str, image: Path, labels: Path) -> Pair:
+def _checked(name: str, image: Path, labels: Path) -> tuple[Pair, list[str]]:
+    """A pair, and what the user may want to know of its labels."""
     seen, truth = open_pair(image, labels)
     if seen.shape != truth.shape:
         raise ImageError(
@@ -205,12 +206,25 @@ def _checked(name: str, image: Path, labels: Path) -> Pair:
         normalization = measure(seen)
     except ImageError as error:
         raise ImageError(f"{image}: {error}") from error
-    targets = _targets(truth.read(truth.box), labels)
-    return Pair(name, image, labels, seen.shape, seen.spacing, normalization, targets)
+    values = truth.read(truth.box)
+    targets, small = _targets(values, labels)
+    remarks = []
+    if small:
+        few = "1 object" if small == 1 else f"{small} objects"
+        remarks.append(f"{few} of fewer than {SMALLEST} voxels left out")
+    if len(targets) == 1 and not small:
+        pieces = int(ndi.label(values)[1])
+        if pieces > 1:
+            remarks.append(
+                f"its only label, {targets[0].label}, lies in {pieces} separate pieces and is taken as one object; "
+                "if they are several, number them first (skimage.measure.label)"
+            )
+    pair = Pair(name, image, labels, seen.shape, seen.spacing, normalization, targets)
+    return pair, remarks
 
 
-def _targets(values: NDArray[Any], path: Path) -> tuple[Target, ...]:
-    """Objects of a label volume."""
+def _targets(values: NDArray[Any], path: Path) -> tuple[tuple[Target, ...], int]:
+    """Objects of a label volume, and how many are too small."""
     if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
         raise ImageError(
             f"{path} holds values that are no whole numbers: it looks like an image or a probability, not like labels."
@@ -239,9 +253,7 @@ def _targets(values: NDArray[Any], path: Path) -> tuple[Target, ...]:
             + (f", only {small} smaller ones" if small else ": all its voxels are 0")
             + ". Take the pair away, or label an object."
         )
-    if small:
-        log.info("%s: %d objects of fewer than %d voxels are left out", path, small, SMALLEST)
-    return tuple(found)
+    return tuple(found), small
 
 
 def fingerprint(pairs: tuple[Pair, ...]) -> str:

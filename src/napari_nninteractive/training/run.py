@@ -39,7 +39,14 @@ def export_run(trainer: Trainer, folder: Path, *, version: str = "1") -> Path:
     return _export(trainer.averaged_network(), trainer.origin, folder, version)
 
 
-def export_average(checkpoints: Sequence[Path], folder: Path, *, version: str = "1") -> Path:
+def export_average(
+    checkpoints: Sequence[Path],
+    folder: Path,
+    *,
+    name: str = "",
+    licence: str = "",
+    version: str = "1",
+) -> Path:
     """Write the mean of the averaged weights of checkpoints or snapshots as a model folder.
 
     Parameters
@@ -48,6 +55,9 @@ def export_average(checkpoints: Sequence[Path], folder: Path, *, version: str = 
         At least one, of one architecture; also of different runs.
     folder : Path
         Model folder.
+    name, licence : str
+        As for :func:`~napari_nninteractive.training.export.export_model`; a model that started from another keeps the
+        licence of that.
     version : str
         Version of the weights, for people.
 
@@ -65,14 +75,27 @@ def export_average(checkpoints: Sequence[Path], folder: Path, *, version: str = 
     origin = origin_of(config)
     load_weights(origin.network, weights, checkpoints[0])
     supervise(origin.network, deep=False)
-    return _export(origin.network.eval(), origin, folder, version)
+    return _export(origin.network.eval(), origin, folder, version, name, licence)
 
 
-def _export(network: torch.nn.Module, origin: Origin, folder: Path, version: str) -> Path:
+def _export(
+    network: torch.nn.Module,
+    origin: Origin,
+    folder: Path,
+    version: str,
+    name: str = "",
+    licence: str = "",
+) -> Path:
     if origin.model is not None:
         return export_like(
             network, folder, source=origin.model, patch=origin.patch, version=version
         )
     return export_model(
-        network, folder, config=origin.config, encoding=origin.encoding, version=version
+        network,
+        folder,
+        config=origin.config,
+        encoding=origin.encoding,
+        name=name,
+        licence=licence,
+        version=version,
     )

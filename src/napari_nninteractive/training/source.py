@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Protocol
@@ -111,7 +112,7 @@ class Ahead:
         Raises
         ------
         ModelError
-            If the source has none for a thousand numbers in a row.
+            If the source has none for a thousand numbers in a row, or one of its processes was ended.
         """
         for _ in range(_PATIENCE):
             made = self._made()
@@ -126,10 +127,16 @@ class Ahead:
     def _made(self) -> list[Episode]:
         if self._pool is None:
             return self._source(self._seed, self.next)
-        while len(self._ahead) < self._room:
-            self._ahead.append(self._pool.submit(_make, self._seed, self._submitted))
-            self._submitted += self._stride
-        return self._ahead.popleft().result()
+        try:
+            while len(self._ahead) < self._room:
+                self._ahead.append(self._pool.submit(_make, self._seed, self._submitted))
+                self._submitted += self._stride
+            return self._ahead.popleft().result()
+        except BrokenProcessPool as error:
+            raise ModelError(
+                "A process that makes episodes was ended from outside, as systems do that are short of memory: go on "
+                "with --resume and fewer --workers."
+            ) from error
 
     def close(self) -> None:
         """Stop the processes."""
