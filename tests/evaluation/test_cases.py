@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import tifffile
 
 from napari_nninteractive.errors import ImageError
@@ -89,6 +90,20 @@ def test_two_files_are_a_case(tmp_path: Path) -> None:
     folder = write(tmp_path / "a")
     volume = read_case(Case("mine", folder / "image.tif", folder / "label.tif"))
     assert (volume.name, volume.labels.shape) == ("mine", IMAGE.shape)
+
+
+def test_labels_on_another_grid_are_refused_and_other_sizes_noted(tmp_path: Path) -> None:
+    for name, scale, direction in (("a", 1.0, 1.0), ("b", 1.1, 1.0), ("c", 1.0, -1.0)):
+        picture = sitk.GetImageFromArray(LABELS)
+        picture.SetSpacing((1.0, 1.0, scale))
+        picture.SetDirection((direction, 0, 0, 0, 1, 0, 0, 0, 1))
+        sitk.WriteImage(picture, str(tmp_path / f"{name}.nii.gz"))
+    image = tmp_path / "a.nii.gz"
+    assert read_case(Case("m", image, image)).notes == ()
+    (text,) = read_case(Case("m", image, tmp_path / "b.nii.gz")).notes
+    assert "voxels of different sizes (x, y, z): [1 1 1] and [1 1 1.1]" in text
+    with pytest.raises(ImageError, match=r"c.nii.gz does not lie on the voxels of a.nii.gz"):
+        read_case(Case("m", image, tmp_path / "c.nii.gz"))
 
 
 def test_objects_are_large_enough_few_and_drawn_by_seed() -> None:

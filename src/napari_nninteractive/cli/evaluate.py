@@ -274,6 +274,8 @@ def _measure(
         except NNInteractiveError as error:
             problems.append(f"{case.name}: {error}")
             continue
+        for text in volume.notes:
+            note(f"{case.name}: {text}")
         labels = choose_objects(volume.labels, args.smallest, args.objects, args.seed)
         if not labels:
             note(f"{case.name}: no object of at least {args.smallest} voxels")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.errors import ImageError
-from napari_nninteractive.io import IMAGE_ENDINGS, read_image
+from napari_nninteractive.io import IMAGE_ENDINGS, check_same_grid, read_image
 
 __all__ = [
     "MOST_OBJECTS",
@@ -64,12 +64,15 @@ class LabelledVolume:
         (z, y, x) integers; 0 is no object, every object has a number of its own.
     spacing : tuple of float
         Physical size of a voxel along (z, y, x).
+    notes : tuple of str
+        Sentences about the files that belong beside the figures.
     """
 
     name: str
     image: ArrayLike3D
     labels: NDArray[np.integer[Any]]
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    notes: tuple[str, ...] = ()
 
 
 def find_cases(folder: Path, names: tuple[str, ...] = ()) -> list[Case]:
@@ -138,7 +141,7 @@ def read_case(case: Case) -> LabelledVolume:
     Raises
     ------
     ImageError
-        If a file cannot be read, the labels are no whole numbers, or the two do not fit each other.
+        If a file cannot be read, the labels are no whole numbers, or the two do not fit each other in shape or place.
     """
     image, labels = read_image(case.image), read_image(case.labels)
     if image.shape != labels.shape:
@@ -146,13 +149,17 @@ def read_case(case: Case) -> LabelledVolume:
             f"{case.image.name} has {image.shape} voxels (z, y, x), but {case.labels.name} has {labels.shape}: "
             "give the labels of this image."
         )
+    unlike = check_same_grid(image, labels, case.image.name, case.labels.name)
     values = np.asarray(labels.data[...]).reshape(labels.shape)
     if values.dtype.kind == "f":
         if not np.isfinite(values).all() or not (values == np.rint(values)).all():
             raise ImageError(f"{case.labels.name} holds fractions, not the numbers of objects.")
         values = values.astype(np.int64)
     spacing = image.spacing if case.spacing is None else _read_spacing(case.spacing)
-    return LabelledVolume(case.name, image.data, values.view(_integer(values.dtype)), spacing)
+    notes = (unlike,) if unlike else ()
+    return LabelledVolume(
+        case.name, image.data, values.view(_integer(values.dtype)), spacing, notes
+    )
 
 
 def _integer(dtype: np.dtype[Any]) -> np.dtype[Any]:

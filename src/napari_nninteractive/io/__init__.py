@@ -5,6 +5,7 @@ SimpleITK, nibabel, tifffile and zarr are imported when a file of theirs is open
 
 from napari_nninteractive.io.image import Geometry, ImageFile
 from napari_nninteractive.io.read import IMAGE_ENDINGS, read_image
+from napari_nninteractive.io.same_grid import check_same_grid
 from napari_nninteractive.io.write import MASK_ENDINGS, check_output, write_image, write_mask
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Geometry",
     "ImageFile",
     "check_output",
+    "check_same_grid",
     "read_image",
     "write_image",
     "write_mask",
