@@ -129,6 +129,15 @@ def broken(folder):
     (good(folder) / "images" / "a.tif").write_bytes(b"not a tiff")
 
 
+def mirrored(folder):
+    """Two NIfTI files of the same place, one stored from the other side."""
+    folder.joinpath("a").mkdir(parents=True)
+    for kind, values, sign in (("image", IMAGE, 1), ("labels", LABELS, -1)):
+        image = sitk.GetImageFromArray(values)
+        image.SetDirection((sign, 0, 0, 0, 1, 0, 0, 0, 1))
+        sitk.WriteImage(image, str(folder / "a" / f"{kind}.nii.gz"))
+
+
 MISTAKES = {
     "no folder": (lambda folder: None, "There is no folder"),
     "nothing": (nothing, "holds no pairs"),
@@ -139,6 +148,7 @@ MISTAKES = {
     "two labels": (both_labels, "mean the same"),
     "broken": (broken, r"a\.tif: "),
     "shapes": (lambda f: good(f, labels=LABELS[:, :-1]), "must lie on the voxels"),
+    "mirrored": (mirrored, r"labels\.nii\.gz does not lie on the voxels of .*image"),
     "constant": (lambda f: good(f, image=np.ones_like(IMAGE)), r"images.a\.tif: .*constant"),
     "fractions": (lambda f: good(f, labels=IMAGE), "no whole numbers"),
     "negative": (lambda f: good(f, labels=LABELS.astype(np.int16) - 1), "negative"),

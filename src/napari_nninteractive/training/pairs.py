@@ -17,7 +17,7 @@ from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.engine.normalize import Normalization, measure
 from napari_nninteractive.errors import ImageError
-from napari_nninteractive.io import IMAGE_ENDINGS, read_image
+from napari_nninteractive.io import IMAGE_ENDINGS, ImageFile, check_same_grid, read_image
 
 __all__ = ["Pair", "Target", "find_pairs", "fingerprint", "open_pair", "read_pairs"]
 
@@ -98,8 +98,8 @@ def read_pairs(folder: Path, report: Callable[[str], None] | None = None) -> tup
     Raises
     ------
     ImageError
-        Naming file and remedy, if the folder holds no pairs, a file has no partner or cannot be read, shapes differ, an
-        image is constant, labels are no whole numbers, or there is no object of at least 30 voxels.
+        Naming file and remedy, if the folder holds no pairs, a file has no partner or cannot be read, shapes or grids
+        differ, an image is constant, labels are no whole numbers, or there is no object of at least 30 voxels.
     """
     pairs = []
     for name, image, labels in find_pairs(folder):
@@ -187,8 +187,18 @@ def open_pair(image: Path, labels: Path) -> tuple[Volume, Volume]:
 
 
 def _opened(path: Path) -> Volume:
+    return _volume(_read(path), path)
+
+
+def _read(path: Path) -> ImageFile:
     try:
-        file = read_image(path)
+        return read_image(path)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def _volume(file: ImageFile, path: Path) -> Volume:
+    try:
         return Volume.open(file.data, file.spacing)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
@@ -196,19 +206,21 @@ def _opened(path: Path) -> Volume:
 
 def _checked(name: str, image: Path, labels: Path) -> tuple[Pair, list[str]]:
     """A pair, and what the user may want to know of its labels."""
-    seen, truth = open_pair(image, labels)
+    files = _read(image), _read(labels)
+    seen, truth = _volume(files[0], image), _volume(files[1], labels)
     if seen.shape != truth.shape:
         raise ImageError(
             f"{image} has {' × '.join(map(str, seen.shape))} voxels, but {labels} has "
             f"{' × '.join(map(str, truth.shape))}: labels must lie on the voxels of their image."
         )
+    warning = check_same_grid(*files, image, labels)
+    remarks = [warning] if warning else []
     try:
         normalization = measure(seen)
     except ImageError as error:
         raise ImageError(f"{image}: {error}") from error
     values = truth.read(truth.box)
     targets, small = _targets(values, labels)
-    remarks = []
     if small:
         few = "1 object" if small == 1 else f"{small} objects"
         remarks.append(f"{few} of fewer than {SMALLEST} voxels left out")
