@@ -63,6 +63,8 @@ def test_labels_may_be_whole_floats_or_a_mask(tmp_path: Path) -> None:
         (LABELS[1:], None, "labels of this image"),
         (LABELS + np.float32(0.5), None, "fractions"),
         (LABELS * np.float32(np.nan), None, "fractions"),
+        (LABELS.astype(np.int16) - 1, None, "negative values: labels are 0 .nothing. and above"),
+        (LABELS.astype(np.float32) - 1, None, "negative values"),
         (LABELS, "1 2", "three numbers"),
         (LABELS, "1 2 x", "three numbers"),
         (LABELS, "1 2 0", "above 0"),

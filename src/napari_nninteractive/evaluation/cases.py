@@ -141,7 +141,8 @@ def read_case(case: Case) -> LabelledVolume:
     Raises
     ------
     ImageError
-        If a file cannot be read, the labels are no whole numbers, or the two do not fit each other in shape or place.
+        If a file cannot be read, the labels are fractions or negative, or the two do not fit each other in shape or
+        place.
     """
     image, labels = read_image(case.image), read_image(case.labels)
     if image.shape != labels.shape:
@@ -155,6 +156,10 @@ def read_case(case: Case) -> LabelledVolume:
         if not np.isfinite(values).all() or not (values == np.rint(values)).all():
             raise ImageError(f"{case.labels.name} holds fractions, not the numbers of objects.")
         values = values.astype(np.int64)
+    if values.min() < 0:
+        raise ImageError(
+            f"{case.labels.name} holds negative values: labels are 0 (nothing) and above."
+        )
     spacing = image.spacing if case.spacing is None else _read_spacing(case.spacing)
     notes = (unlike,) if unlike else ()
     return LabelledVolume(
