@@ -91,6 +91,20 @@ def test_table() -> None:
     assert two["prompts to 0.8"] == "– (0/1)"
 
 
+@pytest.mark.parametrize(
+    ("budget", "shown"),
+    [(1, [1]), (2, [1, 2]), (3, [1, 3]), (7, [1, 3, 5, 7]), (10, [1, 3, 5, 10]), (12, [1, 3, 5, 10, 12])],
+)  # fmt: skip
+def test_the_table_ends_with_the_last_prompt_of_the_budget(budget: int, shown: list[int]) -> None:
+    dice = [(k + 1) / 100 for k in range(budget)]
+    one = result(dice, seconds=[1.0] * budget, trial=Trial("points", budget))
+    head, _, row = (line.strip("|").split("|") for line in to_table(summarise([one])).splitlines())
+    cells = {h.strip(): c.strip() for h, c in zip(head, row, strict=False)}
+    found = {k: v for k, v in cells.items() if k.startswith("Dice @")}
+    assert found == {f"Dice @{k}": f"{k / 100:.3f}" for k in shown}
+    assert cells[f"surface @{budget}"] == f"{budget / 200:.3f}"
+
+
 def test_csv_has_a_row_for_every_prompt_of_the_budget() -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(RESULTS))))
     assert [(r["label"], r["prompt"]) for r in rows] == [

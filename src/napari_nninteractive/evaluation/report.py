@@ -23,6 +23,7 @@ __all__ = ["THRESHOLDS", "Needed", "Summary", "summarise", "to_csv", "to_json", 
 THRESHOLDS = (0.8, 0.9)
 """Dice for which the number of prompts is told."""
 _SHOWN = (1, 3, 5, 10)
+"""Prompts whose Dice is in the table; the last of the budget always is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def to_table(summaries: Sequence[Summary]) -> str:
         From :func:`summarise`.
     """
     most = max((len(s.dice) for s in summaries), default=0)
-    shown = [k for k in _SHOWN if k <= most] or [1]
+    shown = [*(k for k in _SHOWN if k < most), max(most, 1)]
     columns: dict[str, Callable[[Summary], str]] = {
         "volume": lambda s: s.volume,
         "style": lambda s: s.trial.style,
