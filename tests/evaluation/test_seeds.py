@@ -61,6 +61,15 @@ def test_where_the_image_ends_on_all_sides_its_border_is_outside() -> None:
     assert flat.assumed.sum() == 11**2 - 9**2
 
 
+def test_the_sides_are_background_beside_negative_prompts_too() -> None:
+    window = Box((10, 10, 10), (30, 30, 30))
+    yes, no = Point((20, 20, 20)), Point((20, 20, 25), positive=False)
+    alone, both = (make_seeds(prompts, window, SHAPE) for prompts in ([yes], [yes, no]))
+    assert alone.assumed.sum() > 0
+    np.testing.assert_array_equal(both.assumed, alone.assumed)
+    assert both.background.sum() == alone.assumed.sum() + CLICK
+
+
 def test_the_later_prompt_decides() -> None:
     window = Box((0, 0, 0), (20, 20, 20))
     prompts = [Point((10, 10, 10)), Point((10, 10, 11), positive=False)]
