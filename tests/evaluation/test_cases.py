@@ -78,6 +78,24 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, labels, spacing, said: str
         read_case(find_cases(tmp_path)[0])
 
 
+@pytest.mark.parametrize(
+    ("axes", "shape", "said"),
+    [
+        ("ZYXS", (5, 6, 7, 3), "has 3 channels: save one channel in a file of its own and pass that."),
+        ("TZYX", (2, 5, 6, 7), "has 2 time points: save one time point in a file of its own and"),
+    ],
+)  # fmt: skip
+def test_several_stacks_get_advice_that_can_be_followed(tmp_path: Path, axes, shape, said) -> None:
+    folder = write(tmp_path / "a")
+    data = np.zeros(shape, np.uint8)
+    meta = {"axes": axes}
+    tifffile.imwrite(folder / "image.tif", data, imagej=axes[0] == "T", metadata=meta)
+    with pytest.raises(ImageError) as caught:
+        read_case(find_cases(tmp_path)[0])
+    assert said in str(caught.value)
+    assert "--" not in str(caught.value)
+
+
 def test_missing_folders_and_volumes_are_named(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no folder"):
         find_cases(tmp_path / "nowhere")

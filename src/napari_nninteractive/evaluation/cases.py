@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.errors import ImageError
-from napari_nninteractive.io import IMAGE_ENDINGS, check_same_grid, read_image
+from napari_nninteractive.io import IMAGE_ENDINGS, ImageFile, check_same_grid, read_image
 
 __all__ = [
     "MOST_OBJECTS",
@@ -144,7 +145,7 @@ def read_case(case: Case) -> LabelledVolume:
         If a file cannot be read, the labels are fractions or negative, or the two do not fit each other in shape or
         place.
     """
-    image, labels = read_image(case.image), read_image(case.labels)
+    image, labels = _read(case.image), _read(case.labels)
     if image.shape != labels.shape:
         raise ImageError(
             f"{case.image.name} has {image.shape} voxels (z, y, x), but {case.labels.name} has {labels.shape}: "
@@ -165,6 +166,18 @@ def read_case(case: Case) -> LabelledVolume:
     return LabelledVolume(
         case.name, image.data, values.view(_integer(values.dtype)), spacing, notes
     )
+
+
+def _read(path: Path) -> ImageFile:
+    try:
+        return read_image(path)
+    except ImageError as error:
+        # The reader names options of other commands, to choose with; here there is nothing to choose with.
+        text = str(error)
+        for option, word in (("channel", "channel"), ("timepoint", "time point")):
+            choice = rf": choose one with --{option} 0 to --{option} \d+\."
+            text = re.sub(choice, f": save one {word} in a file of its own and pass that.", text)
+        raise ImageError(text) from error
 
 
 def _integer(dtype: np.dtype[Any]) -> np.dtype[Any]:
