@@ -42,6 +42,23 @@ def test_every_folder_with_image_and_label_is_a_volume(tmp_path: Path) -> None:
     assert b.spacing == (2.0, 0.5, 0.25)
 
 
+def test_the_layout_of_training_is_understood(tmp_path: Path) -> None:
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+    for name in ("b", "a.1"):
+        for part, array in (("images", IMAGE), ("labels", LABELS)):
+            tifffile.imwrite(tmp_path / part / f"{name}.tif", array, photometric="minisblack")
+    cases = find_cases(tmp_path)
+    assert [c.name for c in cases] == ["a.1", "b"]
+    assert [c.name for c in find_cases(tmp_path, ("b",))] == ["b"]
+    first = read_case(cases[0])
+    np.testing.assert_array_equal(np.asarray(first.image), IMAGE)
+    np.testing.assert_array_equal(first.labels, LABELS)
+    (tmp_path / "labels" / "b.tif").unlink()
+    with pytest.raises(ImageError, match=r"b.tif has no labels"):
+        find_cases(tmp_path)
+
+
 def test_a_flat_image_has_one_slice_of_labels(tmp_path: Path) -> None:
     write(tmp_path / "flat", IMAGE[0], LABELS[0])
     volume = read_case(find_cases(tmp_path)[0])

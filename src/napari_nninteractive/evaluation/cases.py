@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.io import IMAGE_ENDINGS, ImageFile, check_same_grid, read_image
+from napari_nninteractive.training.pairs import find_pairs
 
 __all__ = [
     "MOST_OBJECTS",
@@ -77,12 +78,13 @@ class LabelledVolume:
 
 
 def find_cases(folder: Path, names: tuple[str, ...] = ()) -> list[Case]:
-    """Volumes below a folder: every folder in it with an ``image`` and a ``label`` file.
+    """Volumes below a folder: every folder in it with an ``image`` and a ``label`` file, or files as for training.
 
     Parameters
     ----------
     folder : Path
         Holds one folder per volume, or is such a folder itself. A file ``spacing_zyx.txt`` may lie beside the two.
+        Or it holds ``images/NAME.*`` with ``labels/NAME.*``.
     names : tuple of str
         Only these volumes; all by default.
 
@@ -94,15 +96,20 @@ def find_cases(folder: Path, names: tuple[str, ...] = ()) -> list[Case]:
     Raises
     ------
     ImageError
-        If there is no such folder, none in it, or one that was asked for is missing.
+        If there is no such folder, no volume in it, one that was asked for is missing, or one of a pair of files is.
     """
     if not folder.is_dir():
         raise ImageError(f"There is no folder {folder}: name one that holds volumes with labels.")
-    places = sorted(p for p in (folder, *folder.iterdir()) if p.is_dir() and p.suffix != ".zarr")
-    cases = [case for place in places if (case := _case_in(place)) is not None]
+    if (folder / "images").is_dir() and (folder / "labels").is_dir():
+        cases = [Case(*pair) for pair in find_pairs(folder)]
+    else:
+        places = (folder, *sorted(folder.iterdir()))
+        found = (_case_in(p) for p in places if p.is_dir() and p.suffix != ".zarr")
+        cases = [case for case in found if case is not None]
     if not cases:
         raise ImageError(
-            f"No folder in {folder} holds both an image and a label file (image.tif and label.tif, for example)."
+            f"No folder in {folder} holds both an image and a label file (image.tif and label.tif, for example), nor "
+            "are there images/NAME.tif with labels/NAME.tif."
         )
     missing = [n for n in names if n not in [c.name for c in cases]]
     if missing:
