@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tifffile
+from fixtures.balls import ball
 
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.evaluation.cases import Case, choose_objects, find_cases, read_case
@@ -121,6 +122,27 @@ def test_missing_folders_and_volumes_are_named(tmp_path: Path) -> None:
     write(tmp_path / "a")
     with pytest.raises(ImageError, match=r"no volume z in .*: choose of a"):
         find_cases(tmp_path, ("a", "z"))
+
+
+def test_separate_parts_of_one_value_are_noted(tmp_path: Path) -> None:
+    shape = (12, 24, 36)
+    places = [(5, y, x) for y in (5, 17) for x in (5, 17, 29)]
+    balls = [ball(shape, place, 4) for place in places]
+    speck = ball(shape, (11, 11, 11), 0)
+    cases = {
+        "six": (7 * sum(balls), True),
+        "mask": (sum(balls) > 0, True),
+        "one with a speck": (balls[0] | speck, False),
+        "numbered": (sum(n * b for n, b in enumerate(balls, start=1)), False),
+        "none": (0 * balls[0], False),
+    }
+    for name, (labels, _) in cases.items():
+        write(tmp_path / name, np.zeros(shape, np.uint8), np.asarray(labels, np.uint8))
+    for case in find_cases(tmp_path):
+        notes = read_case(case).notes
+        assert len(notes) == cases[case.name][1], case.name
+        if case.name == "six":
+            assert notes[0].startswith("label.tif has one value (7) in 6 separate parts, which")
 
 
 def test_two_files_are_a_case(tmp_path: Path) -> None:

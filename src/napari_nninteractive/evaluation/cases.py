@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.errors import ImageError
@@ -30,6 +31,8 @@ SMALLEST_OBJECT = 500
 """Voxels below which an object is not measured: of so few, most lie on the outline."""
 MOST_OBJECTS = 20
 """Objects of one volume that are measured, so that no volume with many decides all."""
+_PART = 0.1
+"""Share of the largest part of a mask that another one must have to be taken for an object: less is a speck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +172,25 @@ def read_case(case: Case) -> LabelledVolume:
             f"{case.labels.name} holds negative values: labels are 0 (nothing) and above."
         )
     spacing = image.spacing if case.spacing is None else _read_spacing(case.spacing)
-    notes = (unlike,) if unlike else ()
+    notes = tuple(text for text in (unlike, _joined(case.labels.name, values)) if text)
     return LabelledVolume(
         case.name, image.data, values.view(_integer(values.dtype)), spacing, notes
+    )
+
+
+def _joined(name: str, values: NDArray[Any]) -> str:
+    """What to say where all labels have one value though their voxels lie in separate parts, else nothing."""
+    value = values.max()
+    if not value or not np.isin(values, (0, value)).all():
+        return ""
+    parts, _ = ndimage.label(values != 0, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel())[1:]
+    large = int(np.count_nonzero(sizes >= _PART * sizes.max()))
+    if large < 2:
+        return ""
+    return (
+        f"{name} has one value ({int(value)}) in {large} separate parts, which count as one object. If they are "
+        "several, give each a number of its own, for example with skimage.measure.label in Python."
     )
 
 
