@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import tifffile
+import torch
 from fixtures.balls import ball
 
 from napari_nninteractive.cli import evaluate
 from napari_nninteractive.cli.main import main
+from napari_nninteractive.errors import ImageError
 from napari_nninteractive.evaluation.baselines import BaselineSegmenter
 from napari_nninteractive.evaluation.segmenters import SessionSegmenter
 
@@ -164,7 +167,145 @@ def test_an_interrupt_keeps_what_was_measured(
     words = ["--data", data, "--only-baselines", "--baseline", "otsu", "--prompts", 1]
     assert run(*words, "--json", tmp_path / "out.json") == 130
     assert len(json.loads((tmp_path / "out.json").read_text("utf-8"))["objects"]) == 1
-    assert "after 1 results" in capsys.readouterr().err
+    assert "after 1 result;" in capsys.readouterr().err
+
+
+def test_a_terminated_run_reports_what_was_measured(
+    data: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    add, calls = BaselineSegmenter.add, []
+
+    def ended(self, prompt):
+        calls.append(prompt)
+        if len(calls) == 4:
+            signal.raise_signal(signal.SIGTERM)
+        return add(self, prompt)
+
+    monkeypatch.setattr(BaselineSegmenter, "add", ended)
+    before = signal.getsignal(signal.SIGTERM)
+    words = ["--data", data, "--only-baselines", "--baseline", "otsu", "--prompts", 1]
+    assert run(*words, "-o", tmp_path / "out") == 130
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "results.json", "results.csv", "curves.png", "worst.png",
+    }  # fmt: skip
+    record = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert [(o["volume"], o["label"]) for o in record["objects"]] == [
+        ("first", 1), ("first", 2), ("second", 1),
+    ]  # fmt: skip
+    assert record["settings"]["interrupted"] is True
+    captured = capsys.readouterr()
+    assert "interrupted after 3 results;" in captured.err
+    assert len(rows(captured.out)) == 4
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), RuntimeError("odd"), ImageError("dark")])
+def test_a_volume_that_cannot_be_started_leaves_the_others(
+    data: Path, tmp_path: Path, capsys, monkeypatch, error: Exception
+) -> None:
+    start, calls = BaselineSegmenter.start, []
+
+    def fails(self, image, spacing):
+        calls.append(image)
+        if len(calls) == 2:
+            raise error
+        return start(self, image, spacing)
+
+    monkeypatch.setattr(BaselineSegmenter, "start", fails)
+    words = ["--data", data, "--only-baselines", "--baseline", "otsu", "--prompts", 1]
+    assert run(*words, "--json", tmp_path / "out.json") == 1
+    record = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert [(o["volume"], o["label"]) for o in record["objects"]] == [("first", 1), ("first", 2)]
+    kind = "" if isinstance(error, ImageError) else f"{type(error).__name__}: "
+    assert record["settings"]["failed"] == [f"second, otsu: {kind}{error}"]
+    assert record["settings"]["interrupted"] is False
+    assert f"failed: second, otsu: {kind}{error}" in capsys.readouterr().err
+
+
+def test_volumes_that_do_not_fit_are_told_before_any_is_measured(
+    data: Path, capsys, monkeypatch
+) -> None:
+    said: list[str] = []
+    start = BaselineSegmenter.start
+
+    def starts(self, image, spacing):
+        said.append(capsys.readouterr().err)
+        return start(self, image, spacing)
+
+    monkeypatch.setattr(BaselineSegmenter, "start", starts)
+    tifffile.imwrite(data / "second" / "label.tif", LABELS[1:], photometric="minisblack")
+    words = ["--data", data, "--only-baselines", "--baseline", "otsu", "--prompts", 1]
+    assert run(*words) == 1
+    assert len(said) == 1
+    assert said[0].startswith("left out: second: image.tif has (24, 24, 48) voxels (z, y, x), but")
+
+
+def wrong(kind: str, folder: Path) -> list[object]:
+    """Words of a run that cannot give any result."""
+    image, labels = folder / "image.tif", folder / "label.tif"
+    bad = {"shapes": LABELS[1:], "fractions": LABELS + np.float32(0.5)}.get(kind)
+    if bad is not None:
+        tifffile.imwrite(labels, bad, photometric="minisblack")
+    if kind == "constant":
+        tifffile.imwrite(image, 0 * IMAGE, photometric="minisblack")
+    more = {
+        "missing": [image, folder / "nothing.tif"],
+        "small": [image, labels, "--smallest", 9999],
+        "no model": [image, labels, "--model", "nothing"],
+        "damaged": [image, labels, "--model", folder],
+    }
+    return more.get(kind, [image, labels])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["missing", "shapes", "fractions", "constant", "small", "no model", "damaged"],
+)
+def test_a_run_without_a_result_leaves_no_folder(
+    data: Path, tmp_path: Path, flood_model: Path, capsys, kind: str
+) -> None:
+    words = ["--device", "cpu", "--model", flood_model, "--prompts", 1]
+    words += wrong(kind, data / "first")
+    assert run(*words, "-o", tmp_path / "new" / "out") == 2
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "mine").mkdir()
+    assert run(*words, "-o", tmp_path / "mine") == 2
+    assert (tmp_path / "mine").is_dir()
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def test_one_volume_and_a_folder_are_not_taken_together(data: Path, capsys, monkeypatch) -> None:
+    files = [data / "first" / "image.tif", data / "first" / "label.tif"]
+    words = ["--only-baselines", "--baseline", "otsu", "--prompts", 1]
+    assert run("--data", data, *files, *words) == 2
+    assert "Give either IMAGE LABELS or --data FOLDER, not both" in capsys.readouterr().err
+    monkeypatch.setenv("NNI_DATA", str(data))  # only a default
+    assert run(*files, *words) == 0
+    assert [r[0] for r in rows(capsys.readouterr().out)[2:]] == ["image"]
+
+
+def test_the_settings_name_the_data_and_the_threads(data: Path, tmp_path: Path, capsys) -> None:
+    words = ["--only-baselines", "--baseline", "otsu", "--prompts", 1, "--force"]
+    out = tmp_path / "out.json"
+    assert run("--data", data, "--volume", "second", *words, "--json", out) == 0
+    settings = json.loads(out.read_text("utf-8"))["settings"]
+    assert settings["data"] == "data"
+    assert settings["volumes"] == [{"name": "second", "image": "image.tif", "labels": "label.tif"}]
+    assert settings["threads"] == torch.get_num_threads()
+    assert str(tmp_path) not in out.read_text("utf-8")
+    files = [data / "first" / "image.tif", data / "first" / "label.tif"]
+    assert run(*files, *words, "--json", out) == 0
+    settings = json.loads(out.read_text("utf-8"))["settings"]
+    assert (settings["data"], settings["volumes"][0]["labels"]) == (None, "label.tif")
+
+
+def test_parts_of_one_value_are_noted_in_the_report(data: Path, tmp_path: Path, capsys) -> None:
+    tifffile.imwrite(data / "first" / "label.tif", LABELS > 0, photometric="minisblack")
+    words = ["--data", data, "--only-baselines", "--baseline", "otsu", "--prompts", 1]
+    assert run(*words, "--json", tmp_path / "out.json") == 0
+    (text,) = json.loads((tmp_path / "out.json").read_text("utf-8"))["settings"]["notes"]
+    assert text.startswith("first: label.tif has one value (1) in 2 separate parts")
+    assert f"{text}\n" in capsys.readouterr().err
 
 
 def test_the_folder_may_be_named_by_a_variable(data: Path, capsys, monkeypatch) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ from napari_nninteractive.errors import ImageError, NNInteractiveError
 from napari_nninteractive.evaluation.presets import BASELINES, PRESETS, STYLES, Trial, make_trials
 
 if TYPE_CHECKING:
-    from napari_nninteractive.evaluation.cases import Case
+    from napari_nninteractive.evaluation.cases import Case, LabelledVolume
     from napari_nninteractive.evaluation.protocol import ObjectResult, Segmenter
 
 __all__ = ["DESCRIPTION", "USAGE", "add_arguments", "run"]
+
+_log = logging.getLogger(__name__)
 
 USAGE = "(--data FOLDER | IMAGE LABELS) [options]"
 DESCRIPTION = """\
@@ -31,7 +34,8 @@ prompts every object and corrects what is wrong, until the budget of prompts is 
   napari-nninteractive evaluate --data FOLDER --baseline all --preset interactive --prompts 5
 
 A folder holds one folder per volume, in it an image file (image.tif, image.nii.gz, ...), a label file
-(label.tif, ...; 0 is no object, every object has a number), and perhaps spacing_zyx.txt.
+(label.tif, ...; 0 is no object, every object has a number), and perhaps spacing_zyx.txt; or it holds
+images/NAME.tif with labels/NAME.tif, as train takes them.
 
 Presets: points       clicks, each in the middle of the larger error: the reference, 10 prompts
          static       one point, box, scribble or lasso, nothing more
@@ -58,7 +62,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
-        default=os.environ.get("NNI_DATA"),
         metavar="FOLDER",
         help="folder of volumes (default: the variable NNI_DATA)",
     )
@@ -113,7 +116,8 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         "--tolerance",
         type=float,
         metavar="D",
-        help="distance up to which surfaces agree, in the unit of the spacing (default: a voxel)",
+        help="distance up to which surfaces agree, in the unit of the spacing (default: the edge of a cube as large as "
+        "a voxel)",
     )
     group.add_argument(
         "--baseline",
@@ -130,29 +134,54 @@ def run(args: argparse.Namespace) -> int:
     """Measure and report."""
     trials, baselines = _check(args)
     cases = _cases(args)
-    _name_outputs(args)
-    _check_outputs(args, cases)
-    segmenters, settings = _segmenters(args, trials, baselines)
+    if args.output is not None and args.output.exists() and not args.output.is_dir():
+        raise ImageError(f"{args.output} is a file: name a folder with -o.")
+
+    from napari_nninteractive.evaluation.ending import ended_like_interrupted
+    from napari_nninteractive.evaluation.outputs import made_folder
+
+    with ended_like_interrupted(), made_folder(args.output):
+        _name_outputs(args)
+        _check_outputs(args, cases)
+        problems: list[str] = []
+        fitting = _fitting(cases, problems)
+        segmenters, settings = _segmenters(args, trials, baselines)
+        settings |= _data_settings(args, cases)
+        return _carry_out(args, fitting, segmenters, settings, problems)
+
+
+def _carry_out(
+    args: argparse.Namespace,
+    cases: Sequence[Case],
+    segmenters: Sequence[tuple[Segmenter, list[Trial]]],
+    settings: dict[str, Any],
+    problems: list[str],
+) -> int:
+    """Measure, and report whatever there is, also where something ended it."""
     results: list[ObjectResult] = []
-    problems: list[str] = []
+    notes: list[str] = []
+    whole = False
     try:
-        for result in _measure(args, cases, segmenters, problems):
+        for result in _measure(args, cases, segmenters, notes, problems):
             results.append(result)
             if result.error:
                 problems.append(
                     f"{result.volume}, object {result.label}, {result.method}: {result.error}"
                 )
-    except KeyboardInterrupt:
-        if results:
-            note(f"interrupted after {len(results)} results; these are reported")
+        whole = True
+    finally:
+        settings |= {"notes": notes, "failed": problems, "interrupted": not whole}
+        if results and not whole:
+            note(f"interrupted after {_count(len(results), 'result')}; what there is is reported")
             _report(args, results, settings, cases)
-        raise
     if not results and problems:
         raise NNInteractiveError(problems[0])
     _report(args, results, settings, cases)
-    for problem in problems:
-        note(f"failed: {' '.join(problem.split())}")
     return 1 if problems else 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _check(args: argparse.Namespace) -> tuple[tuple[Trial, ...], list[str]]:
@@ -190,20 +219,26 @@ def _cases(args: argparse.Namespace) -> list[Case]:
             raise ImageError(
                 "Give one image and its labels, or a folder of volumes with --data (and --volume)."
             )
+        if args.data is not None:
+            raise ImageError(
+                "Give either IMAGE LABELS or --data FOLDER, not both: one volume, or all of a folder."
+            )
         image, labels = args.files
         return [Case(image.name.split(".")[0], image, labels)]
-    if args.data is None:
+    return find_cases(_data(args), tuple(args.volume or ()))
+
+
+def _data(args: argparse.Namespace) -> Path:
+    folder = args.data or os.environ.get("NNI_DATA")
+    if not folder:
         raise ImageError("Say what to measure on: IMAGE LABELS, or a folder with --data.")
-    return find_cases(Path(args.data), tuple(args.volume or ()))
+    return Path(folder)
 
 
 def _name_outputs(args: argparse.Namespace) -> None:
-    """Give every result that has no file of its own one in the folder of --output, which is made."""
+    """Give every result that has no file of its own one in the folder of --output."""
     if args.output is None:
         return
-    if args.output.exists() and not args.output.is_dir():
-        raise ImageError(f"{args.output} is a file: name a folder with -o.")
-    args.output.mkdir(parents=True, exist_ok=True)
     for key, name in _NAMES.items():
         if getattr(args, key) is None:
             setattr(args, key, args.output / name)
@@ -219,6 +254,46 @@ def _check_outputs(args: argparse.Namespace, cases: Sequence[Case]) -> None:
         raise ImageError("Two results would be written into one file: give each its own name.")
     for key, path in wanted.items():
         check_output(path, overwrite=args.force, endings=_OUTPUTS[key], inputs=inputs)
+
+
+def _fitting(cases: Sequence[Case], problems: list[str]) -> list[Case]:
+    """Volumes whose files fit by their headers; the others are told before any is measured."""
+    from napari_nninteractive.evaluation.cases import read_case
+    from napari_nninteractive.evaluation.headers import fits_by_header
+
+    found = []
+    for case in cases:
+        try:
+            if not fits_by_header(case):
+                read_case(case)  # says what is wrong
+            found.append(case)
+        except Exception as error:  # noqa: BLE001  the other volumes are measured all the same
+            problems.append(_problem(case.name, error))
+    if not found:
+        raise NNInteractiveError(problems[0])
+    for problem in problems:
+        note(f"left out: {' '.join(problem.split())}")
+    return found
+
+
+def _problem(what: str, error: Exception) -> str:
+    """Line for a report; an error that nobody thought of has its name in it."""
+    _log.debug("%s failed", what, exc_info=error)
+    kind = "" if isinstance(error, NNInteractiveError) else f"{type(error).__name__}: "
+    return f"{what}: {kind}{error}".rstrip(": ")
+
+
+def _data_settings(args: argparse.Namespace, cases: Sequence[Case]) -> dict[str, Any]:
+    """What was measured on, by names without places, and with how many threads of the CPU."""
+    import torch
+
+    return {
+        "data": None if args.files else _data(args).resolve().name,
+        "volumes": [
+            {"name": c.name, "image": c.image.name, "labels": c.labels.name} for c in cases
+        ],
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _segmenters(
@@ -261,46 +336,50 @@ def _measure(
     args: argparse.Namespace,
     cases: Sequence[Case],
     segmenters: Sequence[tuple[Segmenter, list[Trial]]],
+    notes: list[str],
     problems: list[str],
 ) -> Iterator[ObjectResult]:
     """Results as they come; a volume that cannot be read or set is a problem, and the others go on."""
-    from napari_nninteractive.evaluation.cases import choose_objects, read_case
     from napari_nninteractive.evaluation.protocol import run_volume
 
     line = ProgressLine()
     for case in cases:
         try:
-            volume = read_case(case)
-        except NNInteractiveError as error:
-            problems.append(f"{case.name}: {error}")
+            volume, labels = _open(args, case, notes)
+        except Exception as error:  # noqa: BLE001  what was measured before must not be lost
+            problems.append(_problem(case.name, error))
             continue
-        for text in volume.notes:
-            note(f"{case.name}: {text}")
-        labels = choose_objects(volume.labels, args.smallest, args.objects, args.seed)
-        if not labels:
-            note(f"{case.name}: no object of at least {args.smallest} voxels")
-            continue
-        for segmenter, trials in segmenters:
+        for segmenter, trials in segmenters if labels else ():
             title, total = f"{case.name}, {segmenter.name}", len(labels) * len(trials)
             line.show(title)
             try:
-                for done, result in enumerate(
-                    run_volume(
-                        segmenter,
-                        volume,
-                        labels,
-                        trials,
-                        seed=args.seed,
-                        tolerance=args.tolerance,
-                    ),
-                    start=1,
-                ):
+                found = run_volume(
+                    segmenter, volume, labels, trials, seed=args.seed, tolerance=args.tolerance
+                )
+                for done, result in enumerate(found, start=1):
                     line.show(title, done, total)
                     yield result
-            except NNInteractiveError as error:
-                problems.append(f"{title}: {error}")
+            except Exception as error:  # noqa: BLE001  likewise
+                problems.append(_problem(title, error))
             finally:
                 line.clear()
+
+
+def _open(
+    args: argparse.Namespace, case: Case, notes: list[str]
+) -> tuple[LabelledVolume, tuple[int, ...]]:
+    """Volume and the objects of it that are measured; what is odd is told."""
+    from napari_nninteractive.evaluation.cases import choose_objects, read_case
+
+    volume = read_case(case)
+    labels = choose_objects(volume.labels, args.smallest, args.objects, args.seed)
+    odd = [*volume.notes]
+    if not labels:
+        odd.append(f"no object of at least {_count(args.smallest, 'voxel')}")
+    for text in odd:
+        notes.append(f"{case.name}: {text}")
+        note(notes[-1])
+    return volume, labels
 
 
 def _report(
@@ -309,43 +388,17 @@ def _report(
     settings: dict[str, Any],
     cases: Sequence[Case],
 ) -> None:
-    from napari_nninteractive.evaluation.report import (
-        check_results,
-        summarise,
-        to_csv,
-        to_json,
-        to_table,
-    )
+    from napari_nninteractive.evaluation.cases import read_case
+    from napari_nninteractive.evaluation.outputs import write_files
+    from napari_nninteractive.evaluation.report import check_results, summarise, to_table
 
     check_results(results)
-    say(to_table(summarise(results)))
-    if args.json:
-        _write(args.json, lambda path: path.write_text(to_json(results, settings), "utf-8"))
-    if args.csv:
-        _write(args.csv, lambda path: path.write_text(to_csv(results), "utf-8"))
-    if args.plot:
-        from napari_nninteractive.evaluation.figures import draw_curves
-
-        _write(args.plot, lambda path: draw_curves(path, results))
-    if args.sheet:
-        from napari_nninteractive.evaluation.cases import read_case
-        from napari_nninteractive.evaluation.figures import draw_worst, worst_objects
-
-        places = {c.name: c for c in cases}
-        _write(
-            args.sheet,
-            lambda path: draw_worst(
-                path, worst_objects(results), lambda name: read_case(places[name])
-            ),
-        )
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside the final name first: a file is there as a whole or not at all."""
-    beside = path.with_name(f".{path.name}.part")
+    places = {c.name: c for c in cases}
+    paths = {k: v for k in _OUTPUTS if (v := getattr(args, k)) is not None}
     try:
-        write(beside)
-        beside.replace(path)
+        for path in write_files(paths, results, settings, lambda name: read_case(places[name])):
+            note(f"written: {path}")
     finally:
-        beside.unlink(missing_ok=True)
-    note(f"written: {path}")
+        say(to_table(summarise(results)))
+        for problem in settings["failed"]:
+            note(f"failed: {' '.join(problem.split())}")
