@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from fixtures.balls import Scripted, ball
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.lines import Line2D
 
 from napari_nninteractive.core.prompts import BoxPrompt, Point
+from napari_nninteractive.evaluation import figures
 from napari_nninteractive.evaluation.drawing import draw_plane
 from napari_nninteractive.evaluation.figures import draw_curves, draw_worst, worst_objects
-from napari_nninteractive.evaluation.presets import Trial
+from napari_nninteractive.evaluation.presets import BASELINES, Trial
 from napari_nninteractive.evaluation.protocol import ObjectResult, run_volume
 
 SHAPE = (24, 24, 48)
@@ -32,7 +35,38 @@ def test_curves_are_a_png(two_balls, tmp_path: Path) -> None:
     draw_curves(tmp_path / "curves", measured(two_balls))
     picture = imread(tmp_path / "curves", format="png")
     assert picture.ndim == 3
-    assert (0x1F, 0x77, 0xB4) in colours(tmp_path / "curves")  # the line of the only method
+    assert (0, 0, 0) in colours(tmp_path / "curves")
+
+
+def drawn(monkeypatch, tmp_path: Path, results: list[ObjectResult]) -> dict[str, Line2D]:
+    """Lines of the first panel by their names."""
+    kept: list[Figure] = []
+    monkeypatch.setattr(figures, "_save", lambda figure, path: kept.append(figure))
+    draw_curves(tmp_path / "curves", results)
+    return {str(line.get_label()): line for line in kept[0].axes[0].lines}
+
+
+def test_the_model_is_drawn_last_in_black(two_balls, tmp_path: Path, monkeypatch) -> None:
+    one = measured(two_balls)
+    methods = ["builtin", *BASELINES, *(f"{b}+box" for b in BASELINES)]
+    results = [replace(r, method=m) for m in methods for r in one]
+    lines = drawn(monkeypatch, tmp_path, results)
+    assert list(lines) == methods
+    looks = {m: (line.get_color(), line.get_linestyle()) for m, line in lines.items()}
+    assert looks["builtin"] == ("black", "-")
+    assert len(set(looks.values())) == len(methods)
+    assert sorted(c for c, _ in looks.values()) == sorted(["black", *(f"C{i}" for i in range(10))])
+    model = lines.pop("builtin")
+    assert all(model.get_zorder() > o.get_zorder() for o in lines.values())
+    assert all(model.get_linewidth() < o.get_linewidth() for o in lines.values())
+
+
+def test_styles_of_a_model_alone_have_colours(two_balls, tmp_path: Path, monkeypatch) -> None:
+    results = [r for style in ("points", "box", "lasso") for r in measured(two_balls, style)]
+    lines = drawn(monkeypatch, tmp_path, results)
+    assert {n: line.get_color() for n, line in lines.items()} == {
+        "points": "C0", "box": "C1", "lasso": "C2",
+    }  # fmt: skip
 
 
 def test_the_sheet_has_outlines_of_mask_and_truth(two_balls, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from napari_nninteractive.core.simulate import centre_point
 from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.evaluation.cases import LabelledVolume
 from napari_nninteractive.evaluation.drawing import AXES, draw_plane, legend_entries
+from napari_nninteractive.evaluation.presets import BASELINES
 from napari_nninteractive.evaluation.protocol import ObjectResult
 from napari_nninteractive.evaluation.report import Summary, summarise
 
@@ -31,10 +32,13 @@ _COLUMNS = 4
 _ROOM = 0.5
 """What is shown around an object, on each side, as a fraction of its extent."""
 _LEAST_ROOM = 8
+_STYLES = ("solid", "dashed", "dotted", "dashdot")
 
 
 def draw_curves(path: Path, results: Sequence[ObjectResult]) -> None:
     """Draw the mean Dice after each prompt: a panel for every volume, a line for every method and style.
+
+    A model beside baselines, or alone with one style, is black, and lies above the others.
 
     Parameters
     ----------
@@ -48,7 +52,7 @@ def draw_curves(path: Path, results: Sequence[ObjectResult]) -> None:
 
     summaries = summarise(results)
     volumes = list(dict.fromkeys(s.volume for s in summaries))
-    lines = list(dict.fromkeys(_line(s, summaries) for s in summaries))
+    looks = _looks(summaries)
     columns = min(len(volumes), _COLUMNS)
     rows = math.ceil(len(volumes) / columns)
     figure = Figure(figsize=(3.4 * columns + 2.4, 2.8 * rows + 0.6), layout="constrained")
@@ -59,7 +63,7 @@ def draw_curves(path: Path, results: Sequence[ObjectResult]) -> None:
         mine = [s for s in summaries if s.volume == volume]
         for summary in mine:
             name = _line(summary, summaries)
-            _curve(panel, summary, lines.index(name), name)
+            _curve(panel, summary, name, looks[name])
         panel.set_title(f"{volume} ({mine[0].objects})", fontsize=9)
         panel.set_ylim(0, 1)
         panel.set_xlabel("prompts")
@@ -83,17 +87,26 @@ def _line(summary: Summary, summaries: Sequence[Summary]) -> str:
     return summary.trial.style if len(methods) == 1 else f"{summary.method}, {summary.trial.style}"
 
 
-def _curve(panel: Axes, summary: Summary, number: int, name: str) -> None:
+def _looks(summaries: Sequence[Summary]) -> dict[str, dict[str, Any]]:
+    """Colour and style of each line by its name; where lines coincide, the thin one of the model shows on top."""
+    lines = {_line(s, summaries): s.method.removesuffix("+box") in BASELINES for s in summaries}
+    models = [name for name, is_baseline in lines.items() if not is_baseline]
+    others = [name for name, is_baseline in lines.items() if is_baseline]
+    if not others and len(models) > 1:  # styles of one model: colours tell them apart better
+        models, others = [], models
+    looks: dict[str, dict[str, Any]] = {}
+    for number, name in enumerate(others):
+        style = _STYLES[number // 10 % len(_STYLES)]
+        looks[name] = {"color": f"C{number % 10}", "linestyle": style, "linewidth": 2.4}
+    for number, name in enumerate(models):
+        style = _STYLES[number % len(_STYLES)]
+        looks[name] = {"color": "black", "linestyle": style, "linewidth": 1.2, "zorder": 3}
+    return looks
+
+
+def _curve(panel: Axes, summary: Summary, name: str, look: Mapping[str, Any]) -> None:
     prompts = range(1, len(summary.dice) + 1)
-    panel.plot(
-        prompts,
-        summary.dice,
-        color=f"C{number % 10}",
-        linestyle=("solid", "dashed", "dotted")[number // 10 % 3],
-        marker="o",
-        markersize=3,
-        label=name,
-    )
+    panel.plot(prompts, summary.dice, marker="o", markersize=3, label=name, **look)
 
 
 def worst_objects(results: Sequence[ObjectResult], most: int = WORST) -> list[ObjectResult]:
