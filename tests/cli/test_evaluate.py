@@ -284,6 +284,21 @@ def test_one_volume_and_a_folder_are_not_taken_together(data: Path, capsys, monk
     assert [r[0] for r in rows(capsys.readouterr().out)[2:]] == ["image"]
 
 
+def test_one_is_no_plural(data: Path, capsys) -> None:
+    tifffile.imwrite(data / "first" / "label.tif", 0 * LABELS, photometric="minisblack")
+    words = ["--data", data, "--only-baselines", "--baseline", "otsu", "--prompts", 1]
+    assert run(*words, "--smallest", 1) == 0
+    assert "first: no object of at least 1 voxel\n" in capsys.readouterr().err
+    assert run(*words, "--smallest", 2) == 0
+    assert "first: no object of at least 2 voxels\n" in capsys.readouterr().err
+
+
+def test_help_and_docs_say_the_same_of_the_tolerance(capsys) -> None:
+    assert run("--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "in the unit of the spacing (default: the edge of a cube as large as a voxel)" in text
+
+
 def test_the_settings_name_the_data_and_the_threads(data: Path, tmp_path: Path, capsys) -> None:
     words = ["--only-baselines", "--baseline", "otsu", "--prompts", 1, "--force"]
     out = tmp_path / "out.json"
