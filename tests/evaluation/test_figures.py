@@ -54,6 +54,7 @@ def test_the_model_is_drawn_last_in_black(two_balls, tmp_path: Path, monkeypatch
     assert list(lines) == methods
     looks = {m: (line.get_color(), line.get_linestyle()) for m, line in lines.items()}
     assert looks["builtin"] == ("black", "-")
+    assert (looks["otsu"], looks["otsu+box"]) == (("C4", "-"), ("C9", "--"))
     assert len(set(looks.values())) == len(methods)
     assert sorted(c for c, _ in looks.values()) == sorted(["black", *(f"C{i}" for i in range(10))])
     model = lines.pop("builtin")
