@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.errors import ImageError
-from napari_nninteractive.io import IMAGE_ENDINGS, ImageFile, check_same_grid, read_image
-from napari_nninteractive.training.pairs import find_pairs
+from napari_nninteractive.io import IMAGE_ENDINGS, check_same_grid, read_image
+from napari_nninteractive.training.pairs import find_pairs, joined_objects
 
 __all__ = [
     "MOST_OBJECTS",
@@ -31,8 +29,6 @@ SMALLEST_OBJECT = 500
 """Voxels below which an object is not measured: of so few, most lie on the outline."""
 MOST_OBJECTS = 20
 """Objects of one volume that are measured, so that no volume with many decides all."""
-_PART = 0.1
-"""Share of the largest part of a mask that another one must have to be taken for an object: less is a speck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +151,7 @@ def read_case(case: Case) -> LabelledVolume:
         If a file cannot be read, the labels are fractions or negative, or the two do not fit each other in shape or
         place.
     """
-    image, labels = _read(case.image), _read(case.labels)
+    image, labels = read_image(case.image), read_image(case.labels)
     if image.shape != labels.shape:
         raise ImageError(
             f"{case.image.name} has {image.shape} voxels (z, y, x), but {case.labels.name} has {labels.shape}: "
@@ -172,38 +168,10 @@ def read_case(case: Case) -> LabelledVolume:
             f"{case.labels.name} holds negative values: labels are 0 (nothing) and above."
         )
     spacing = image.spacing if case.spacing is None else _read_spacing(case.spacing)
-    notes = tuple(text for text in (unlike, _joined(case.labels.name, values)) if text)
+    notes = tuple(text for text in (unlike, joined_objects(case.labels.name, values)) if text)
     return LabelledVolume(
         case.name, image.data, values.view(_integer(values.dtype)), spacing, notes
     )
-
-
-def _joined(name: str, values: NDArray[Any]) -> str:
-    """What to say where all labels have one value though their voxels lie in separate parts, else nothing."""
-    value = values.max()
-    if not value or not np.isin(values, (0, value)).all():
-        return ""
-    parts, _ = ndimage.label(values != 0, structure=np.ones((3, 3, 3)))
-    sizes = np.bincount(parts.ravel())[1:]
-    large = int(np.count_nonzero(sizes >= _PART * sizes.max()))
-    if large < 2:
-        return ""
-    return (
-        f"{name} has one value ({int(value)}) in {large} separate parts, which count as one object. If they are "
-        "several, give each a number of its own, for example with skimage.measure.label in Python."
-    )
-
-
-def _read(path: Path) -> ImageFile:
-    try:
-        return read_image(path)
-    except ImageError as error:
-        # The reader names options of other commands, to choose with; here there is nothing to choose with.
-        text = str(error)
-        for option, word in (("channel", "channel"), ("timepoint", "time point")):
-            choice = rf": choose one with --{option} 0 to --{option} \d+\."
-            text = re.sub(choice, f": save one {word} in a file of its own and pass that.", text)
-        raise ImageError(text) from error
 
 
 def _integer(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -19,7 +19,15 @@ from napari_nninteractive.engine.normalize import Normalization, measure
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.io import IMAGE_ENDINGS, ImageFile, check_same_grid, read_image
 
-__all__ = ["Pair", "Target", "find_pairs", "fingerprint", "open_pair", "read_pairs"]
+__all__ = [
+    "Pair",
+    "Target",
+    "find_pairs",
+    "fingerprint",
+    "joined_objects",
+    "open_pair",
+    "read_pairs",
+]
 
 SMALLEST = 30
 """Voxels below which an object is left out: nobody could point at it in a patch."""
@@ -29,6 +37,8 @@ _LAYOUT = (
     f"{', '.join(IMAGE_ENDINGS)}"
 )
 _MOST_LABELS = 1_000_000
+_PART = 0.1
+"""Share of the largest part of a mask that another one must have to be taken for an object: less is a speck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,15 +234,40 @@ def _checked(name: str, image: Path, labels: Path) -> tuple[Pair, list[str]]:
     if small:
         few = "1 object" if small == 1 else f"{small} objects"
         remarks.append(f"{few} of fewer than {SMALLEST} voxels left out")
-    if len(targets) == 1 and not small:
-        pieces = int(ndi.label(values)[1])
-        if pieces > 1:
-            remarks.append(
-                f"its only label, {targets[0].label}, lies in {pieces} separate pieces and is taken as one object; "
-                "if they are several, number them first (skimage.measure.label)"
-            )
+    joined = joined_objects(labels.name, values)
+    if joined:
+        remarks.append(joined)
     pair = Pair(name, image, labels, seen.shape, seen.spacing, normalization, targets)
     return pair, remarks
+
+
+def joined_objects(name: str, values: NDArray[Any]) -> str:
+    """Return what to say where all labels have one value though their voxels lie in separate parts, else "".
+
+    Parameters
+    ----------
+    name : str
+        Of the label file.
+    values : ndarray
+        Labels (z, y, x), 0 and above.
+
+    Returns
+    -------
+    str
+        A sentence for the user.
+    """
+    value = values.max()
+    if not value or not np.isin(values, (0, value)).all():
+        return ""
+    parts, _ = ndi.label(values != 0, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel())[1:]
+    large = int(np.count_nonzero(sizes >= _PART * sizes.max()))
+    if large < 2:
+        return ""
+    return (
+        f"{name} has one value ({int(value)}) in {large} separate parts, which count as one object. If they are "
+        "several, give each a number of its own, for example with skimage.measure.label in Python."
+    )
 
 
 def _targets(values: NDArray[Any], path: Path) -> tuple[tuple[Target, ...], int]:
