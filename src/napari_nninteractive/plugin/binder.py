@@ -28,6 +28,8 @@ __all__ = ["FLAT_ONLY", "Binder"]
 
 FLAT_ONLY = "Prompts are drawn in slices: go back to the 2D view with the second button below the list of layers."
 _HIDDEN = "The prompts' layer is hidden, so clicks draw nothing: show it again, or press a tool."
+_UNSEEN = "The layer of objects is hidden: what is found does not show."
+_SIDE = 64  # corners of the polygon that stands for an ellipse
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
@@ -100,18 +102,20 @@ class Binder:
         self._listen(on=True)
         if image is None:
             self._controller.close_image()
-        else:
-            self._open(self._frame(self._position()))
+        elif not self._try_open():
+            return
         self.image_changed.emit()
 
     def follow(self) -> None:
         """Go to the time point that the viewer shows."""
         source = self._controller.source
-        if self._image is not None and source is not None:
-            frame = self._frame(self._position())
-            if frame != source.frame:
-                self._open(frame)
-                self.image_changed.emit()
+        if (
+            self._image is not None
+            and source is not None
+            and self._frame(self._position()) != source.frame
+            and self._try_open()
+        ):
+            self.image_changed.emit()
 
     # Tools
 
@@ -120,7 +124,7 @@ class Binder:
         self.tool = self.tool if tool is None else tool
         self.positive = self.positive if positive is None else positive
         if self._image is not None and self._set is None:
-            self._open(self._frame(self._position()))
+            self._try_open()
         if self._set is not None:
             self._set.arm(self._viewer, self.tool, positive=self.positive)
 
@@ -151,6 +155,14 @@ class Binder:
         if source is None:
             return
         data, label, frame = layer.data, int(layer.selected_label), source.frame
+        if not self._lies_on_image(layer):
+            self.failed.emit(
+                PromptError(
+                    f"{layer.name} lies elsewhere than the image, or has other voxels: save it on the voxels of the "
+                    "image first, or give both the same scale and place."
+                )
+            )
+            return
         if tuple(data.shape) == frame.shape:
             box = Box.of_shape(frame.volume_shape)
             self._controller.start_from(lambda: frame.read(data, box) == label)
@@ -212,6 +224,7 @@ class Binder:
         source = self._controller.source
         if source is None or not source.frame.holds(stroke.start):
             return
+        joined = False
         label = self._controller.label
         other = stroke.touched & (
             ((stroke.old != label) & (stroke.old != 0))
@@ -219,6 +232,7 @@ class Binder:
         )
         if other.any():
             self._controller.paint(replace(stroke, touched=other))
+            joined = True
         others = tuple(a for a in range(source.frame.ndim) if a not in source.frame.spatial)
         pad = 3 - len(source.frame.spatial)
         origin = [0] * pad + [stroke.start[a] for a in source.frame.spatial]
@@ -226,7 +240,9 @@ class Binder:
             gone = stroke.new if value else stroke.old
             mask = (stroke.touched & (gone == label)).any(axis=others)
             if mask.any():
-                self._controller.edit(mask.reshape((1,) * pad + mask.shape), origin, value=value)
+                flat = mask.reshape((1,) * pad + mask.shape)
+                self._controller.edit(flat, origin, value=value, joined=joined)
+                joined = True
 
     def counted(self, counts: Counter[int]) -> None:
         """All voxels of the result were counted anew."""
@@ -269,13 +285,36 @@ class Binder:
             raise PromptError("There is no image to segment: open one, then choose it at the top.")
         return self._frame(drawing.vertices[0].tolist())
 
+    def _try_open(self) -> bool:
+        """Open the image where the viewer stands; one that cannot be segmented is said and left."""
+        try:
+            self._open(self._frame(self._position()))
+        except (NNInteractiveError, MemoryError) as error:
+            self.choose(None)
+            self.failed.emit(error)
+            return False
+        return True
+
+    def _lies_on_image(self, layer: Any) -> bool:
+        """Whether the voxels of a layer lie on those of the image, along the axes that it has."""
+        n = min(layer.ndim, self._image.ndim)
+        corners = np.vstack([np.zeros(n), np.diag(np.asarray(layer.data.shape[-n:], float))])
+
+        def places(of: Any) -> Any:
+            world = [of.data_to_world(np.pad(c, (of.ndim - n, 0)))[-n:] for c in corners]
+            return np.asarray(world)
+
+        at = self._image.data_to_world(np.zeros(self._image.ndim))
+        voxel = np.abs(np.asarray(self._image.data_to_world(np.ones(self._image.ndim))) - at)
+        return bool(np.abs(places(layer) - places(self._image)).max() <= 0.5 * voxel[-n:].min())
+
     def _open(self, frame: Frame) -> None:
         """Make the layers of the image, where there are none, and tell the controller."""
         image = self._image
         if self._set is None:
             self._set = LayerSet(self._viewer, image, frame, self, self, self._results)
             self._set.bind(self._keys())
-            for layer in self._set.drawn:
+            for layer in self._set.layers:
                 layer.events.visible.connect(self._on_visible)
         data = image.data[0] if image.multiscale else image.data
         corners = np.vstack([np.zeros(frame.ndim), np.eye(frame.ndim)])
@@ -296,7 +335,10 @@ class Binder:
                 return convert.point(drawing.vertices[0].tolist(), frame, **sign)
             case "rectangle":
                 return convert.box_prompt(drawing.vertices, frame, self._depth(frame), **sign)
-            case "polygon" | "ellipse" | "path":
+            case "ellipse":
+                corners = _round(drawing.vertices)
+                return convert.lasso(corners, frame, self._depth(frame), **sign)
+            case "polygon" | "path":
                 return convert.lasso(drawing.vertices, frame, self._depth(frame), **sign)
             case "scribble" if drawing.mask is not None:
                 start = drawing.vertices[0].astype(int).tolist()
@@ -318,12 +360,12 @@ class Binder:
             self._set.show(marks, source.frame)
             number = self._controller.book.number(self._controller.label)
             if number != self._painting:  # else the user may paint with another
-                self._painting = number
                 self._set.result.choose(number)
+                self._painting = number
 
     def _close_set(self) -> None:
         if self._set is not None:
-            for layer in self._set.drawn:
+            for layer in self._set.layers:
                 layer.events.visible.disconnect(self._on_visible)
             self._set.close()
             self._set = None
@@ -343,8 +385,8 @@ class Binder:
         if self._set is not None and self._image is not None:
             self._set.align(self._image)
             self._version += 1
-            self._open(self._frame(self._position()))
-            self.image_changed.emit()
+            if self._try_open():
+                self.image_changed.emit()
 
     def _go_to_frame(self, frame: Frame) -> None:
         """Show a time point and channel, and segment there."""
@@ -363,17 +405,22 @@ class Binder:
         """The image holds other data now: read it again, and make other layers if its shape is another."""
         source = self._controller.source
         self._version += 1
-        frame = self._frame(self._position())
-        if source is not None and source.frame.shape != frame.shape:
+        data = self._image.data[0] if self._image.multiscale else self._image.data
+        shape = data.shape[:-1] if self._image.rgb else data.shape
+        if source is not None and source.frame.shape != tuple(shape):
             self._close_set()
             self.arm()
-        self._open(frame)
-        self.image_changed.emit()
+        if self._image is not None and self._try_open():
+            self.image_changed.emit()
 
     def _on_visible(self, event: Any) -> None:
-        """Say why clicks do nothing where the user hid the layer that is drawn in."""
+        """Say why clicks do nothing where the user hid the layer that is drawn in, or why nothing shows."""
         layer = event.source
-        if not layer.visible and self._viewer.layers.selection.active == layer:
+        if layer.visible or self._set is None:
+            return
+        if layer == self._set.result.layer:
+            self.hinted.emit(_UNSEEN)
+        elif self._viewer.layers.selection.active == layer:
             self.hinted.emit(_HIDDEN)
 
     def _on_removed(self, event: Any) -> None:
@@ -390,3 +437,11 @@ class Binder:
 def _outline(drawing: Drawing) -> Any:
     """What to show again for a mark; a scribble shows its own voxels."""
     return None if drawing.kind == "scribble" else drawing.vertices
+
+
+def _round(corners: Any) -> Any:
+    """Polygon of an ellipse, of which napari tells the corners of the box round it, in order."""
+    first, second, _, last = np.asarray(corners, np.float64)
+    middle = (second + last) / 2
+    turn = np.linspace(0, 2 * np.pi, _SIDE, endpoint=False)[:, None]
+    return middle + np.cos(turn) * (second - first) / 2 + np.sin(turn) * (last - first) / 2

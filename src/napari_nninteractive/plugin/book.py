@@ -85,6 +85,16 @@ class Book:
         made = [f for f, objects in self.made.items() if label in objects]
         return frame if frame in made else made[-1] if made else None
 
+    def emptied(self) -> Book:
+        """What is known of the same objects where none has voxels yet: their layer is a new one."""
+        return Book(
+            names=dict(self.names),
+            numbers=dict(self.numbers),
+            made={frame: dict(objects) for frame, objects in self.made.items()},
+            drawn=set(self.drawn),
+            highest=self.highest,
+        )
+
     def next_label(self, current: int) -> int:
         """Label for another object: after all that is used, as label or number, and after the current one."""
         return 1 + max([current, *self.used(), *self.numbers.values()])

@@ -64,6 +64,7 @@ class CommandQueue:
         self._source: Source | None = None
         self._target: Target | None = None
         self._books: dict[Target | None, Book] = {}
+        self._targets: dict[object, Target] = {}  # by image: where its objects were written last
         self._committed: tuple[Mark, ...] = ()
         self._pending: list[Job] = []
         self._uids = itertools.count(1)
@@ -150,14 +151,15 @@ class CommandQueue:
 
     # Commands and what comes of them
 
-    def _submit(self, command: Command | None) -> None:
+    def _submit(self, command: Command | None, source: Source | None = None) -> None:
+        """Queue a command for what is open, or for another time point of it."""
         if self._source is None or self._target is None:
             self.failed.emit(
                 PromptError("There is no image to segment: open one, then choose it at the top.")
             )
             return
         job = Job(
-            self._source,
+            source or self._source,
             self._target,
             self._choice,
             self._label,
@@ -201,7 +203,7 @@ class CommandQueue:
         if job not in self._pending:
             return False
         self._pending.remove(job)
-        return True
+        return job.source is self._source
 
     def _done(self, job: Job, outcome: Outcome) -> None:
         current = self._settle(job)
@@ -223,9 +225,12 @@ class CommandQueue:
     def _failed(self, job: Job, error: BaseException) -> None:
         current = self._settle(job)
         loaded = self._desk.choice
-        if job.choice == self._choice != loaded and loaded is not None:
+        refused = loaded is not None and job.choice != loaded
+        if refused and job.choice == self._choice and loaded is not None:
             self._choice = loaded  # the one that was asked for cannot be had
             self.choice_refused.emit(loaded)
+        if refused and current and job.command is not None and job.choice != self._choice:
+            self._submit(job.command)  # with the model that there is: what was drawn is not lost
         if current:
             self._show()
         self.failed.emit(error)

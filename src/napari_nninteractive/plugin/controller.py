@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,11 @@ class Controller(CommandQueue):
             Counts the voxels of each label that the target holds already; called where the target is new here.
         """
         fresh = target not in self._books
+        image = source.key[0] if isinstance(source.key, tuple) else source.key
+        earlier = self._targets.get(image)
+        self._targets[image] = target
+        if fresh and earlier in self._books:
+            self._books[target] = self._books[earlier].emptied()
         self._source, self._target = source, target
         book = self.book
         found = existing() if fresh and existing is not None else Counter()
@@ -72,7 +78,13 @@ class Controller(CommandQueue):
         self._pending, self._committed, self._last = [], (), None
         self._label = book.free_label()
         book.highest = max(book.highest, self._label)
-        self._submit(Show() if fresh and not found else None)
+        if not (fresh and not found):
+            self._submit(None)
+            return
+        for frame in [f for f, objects in book.made.items() if objects and f != source.frame]:
+            self._submit(Show(), replace(source, frame=frame, key=(image, frame)))
+        self._submit(Show())
+        self.set_numbers(dict(book.numbers))
 
     def refresh(self) -> None:
         """Ask the engine again what is there."""
@@ -86,6 +98,7 @@ class Controller(CommandQueue):
             key = self._source.key
             self.work(lambda: self._desk.forget(key), lambda _: self.changed.emit())
         self._books.pop(self._target, None)
+        self._targets = {i: t for i, t in self._targets.items() if t is not self._target}
         self._pending, self._committed, self._last = [], (), None
         self._source = self._target = None
         self.marks_changed.emit(())
@@ -99,10 +112,16 @@ class Controller(CommandQueue):
 
     # Marks
 
-    def add(self, prompt: Prompt, outline: NDArray[np.float64] | None = None) -> int:
-        """Add what was drawn. Returns its uid."""
+    def add(
+        self,
+        prompt: Prompt,
+        outline: NDArray[np.float64] | None = None,
+        *,
+        joined: bool = False,
+    ) -> int:
+        """Add what was drawn; `joined`: one action with the last. Returns its uid."""
         mark = Mark(self.new_uid(), prompt, outline)
-        self._submit(Add((mark,), self.auto_run))
+        self._submit(Add((mark,), self.auto_run, joined))
         return mark.uid
 
     def move(self, uid: int, prompt: Prompt, outline: NDArray[np.float64] | None = None) -> None:
@@ -134,9 +153,11 @@ class Controller(CommandQueue):
         """Note what was painted by hand into other objects than the current one, so that it can be undone."""
         self._submit(Paint(stroke))
 
-    def edit(self, mask: NDArray[np.bool_], origin: Any, *, value: bool) -> None:
-        """Keep what was painted or erased by hand in the current object."""
-        self.add(MaskEdit(mask, origin, value))
+    def edit(
+        self, mask: NDArray[np.bool_], origin: Any, *, value: bool, joined: bool = False
+    ) -> None:
+        """Keep what was painted or erased by hand in the current object; `joined`: one action with the last."""
+        self.add(MaskEdit(mask, origin, value), joined=joined)
 
     def start_from(self, read: Callable[[], NDArray[Any]]) -> None:
         """Start the current object from an existing mask (z, y, x), read on the worker's thread."""
@@ -275,6 +296,7 @@ class Controller(CommandQueue):
         self._source = self._target = None
         self._pending.clear()
         self._books.clear()
+        self._targets.clear()
         self._jobs = 0
 
     # Inside

@@ -109,8 +109,9 @@ class _Timeline:
     past: list[Moment] = field(default_factory=list)
     future: list[Moment] = field(default_factory=list)
 
-    def become(self, moment: Moment) -> None:
-        self.past.append(self.now)
+    def become(self, moment: Moment, *, joined: bool = False) -> None:
+        if not (joined and self.past):
+            self.past.append(self.now)
         self.future.clear()
         self.now = moment
 
@@ -359,7 +360,7 @@ class Desk:
         except BaseException:
             session.restore(before)
             raise
-        return self._record(before, prediction, begun, stopped)
+        return self._record(before, prediction, begun, stopped, joined=command.joined)
 
     def _predict(self, run: Callable[[InferenceSession], Prediction]) -> Outcome:
         session = self._ready()
@@ -375,11 +376,13 @@ class Desk:
         prediction: Prediction,
         label: int,
         stopped: NNInteractiveError | None = None,
+        *,
+        joined: bool = False,
     ) -> Outcome:
         after = self._ready().export().state
         changes = _difference(label, before.state, after)
         timeline = self._timeline()
-        timeline.become(timeline.now.with_steps(after.steps))
+        timeline.become(timeline.now.with_steps(after.steps), joined=joined)
         return self.outcome(changes=changes, prediction=prediction, stopped=stopped)
 
     def _travel(self, *, back: bool) -> Outcome:
@@ -399,7 +402,8 @@ class Desk:
         changes: tuple[Change, ...] = ()
         for label, steps in self._timeline().now.objects.items():
             changes += _difference(label, empty, empty.moved_to(steps))
-        return self.outcome(changes=changes)
+        strokes = _strokes_between((), self._timeline().now.strokes)
+        return self.outcome(changes=changes, strokes=strokes)
 
     def _rearrange(self, command: SwitchTo | Reset | Delete) -> Outcome:
         timeline = self._timeline()

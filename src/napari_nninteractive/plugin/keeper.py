@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import platformdirs
@@ -16,6 +18,7 @@ from napari_nninteractive.errors import SessionError
 from napari_nninteractive.plugin import saved
 from napari_nninteractive.plugin.book import ObjectRow
 from napari_nninteractive.plugin.controller import Controller
+from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.marks import Mark, Source
 from napari_nninteractive.plugin.result import difference
 from napari_nninteractive.plugin.saved import SavedFrame, SavedObject, SavedSession
@@ -45,6 +48,9 @@ class Keeper:
         # For each image its file, and a lock that is held as long as the program runs: how others know that the file
         # is not theirs to recover.
         self._recovery: dict[object, tuple[Path, FileLock]] = {}
+        # What was in the layer before: looked for once, for reading a whole series takes long. What is done later is
+        # known without.
+        self._scanned: tuple[weakref.ref[Any], list[Frame]] | None = None
 
     def save(
         self, path: str | Path, image: str, then: Callable[[Path], object] = lambda _: None
@@ -69,17 +75,27 @@ class Keeper:
 
         def work() -> Path:
             frames = []
-            for key in desk.images():
-                frame = key[1] if isinstance(key, tuple) and key[0] == _uid(source) else None
-                if frame is not None:
-                    label, objects = desk.save(key)
-                    result = saved.pieces(labels, frame)
-                    frames.append(SavedFrame(frame.index, frame.channel, label, objects, result))
+            uid = _uid(source)
+            made = [k[1] for k in desk.images() if isinstance(k, tuple) and k[0] == uid]
+            for frame in (*made, *self._others(labels, source.frame, made)):
+                label, objects = desk.save((uid, frame))
+                result = saved.pieces(labels, frame)
+                frames.append(SavedFrame(frame.index, frame.channel, label, objects, result))
+            if not any(frame.objects or frame.result for frame in frames):
+                raise SessionError("There is nothing to save yet: make an object first.")
             shape = source.frame.shape
             saved.write(SavedSession(image, shape, choice, names, tuple(frames), numbers), path)
             return Path(path)
 
         controller.work(work, then)
+
+    def _others(self, labels: Any, frame: Frame, made: list[Frame]) -> list[Frame]:
+        """Time points that hold objects though nothing was done in them since the panel was opened."""
+        if self._scanned is None or self._scanned[0]() is not labels:
+            found = [one for one in saved.frames_like(frame) if saved.holds_any(labels, one)]
+            self._scanned = weakref.ref(labels), found
+        there = {one.index for one in made}
+        return [one for one in self._scanned[1] if one.index not in there]
 
     def open(
         self, path: str | Path, then: Callable[[SavedSession], object] = lambda _: None
@@ -197,6 +213,7 @@ class Keeper:
         def done(_: None) -> None:
             book = controller.book
             book.names.update({label + shift: name for label, name in session.names.items()})
+            parts = []
             for frame, one in frames:
                 for label, piece in one.result.items():
                     labels, box = target.labels(label), piece.bounds.clip(frame.volume_shape)
@@ -207,8 +224,9 @@ class Keeper:
                     new[inside] = label
                     book.voxels.update(difference(old, new))
                     frame.write(labels, box, new)
-                    target.redraw([frame.key(box)])
+                    parts.append(frame.key(box))
                 book.highest = max([book.highest, one.label, *one.objects, *one.result])
+            target.redraw(parts)
             controller.set_numbers({n + shift: to + shift for n, to in session.numbers.items()})
             controller.refresh()
             then()

@@ -55,9 +55,10 @@ class LayerSet:
         results: dict[str, ResultLayer],
     ) -> None:
         self.image = image
-        found = {
-            role_of(layer, image): layer for layer in viewer.layers if _fits(layer, frame.shape)
-        }
+        found: dict[str | None, Any] = {}
+        for layer in viewer.layers:  # a copy that the user made lies above the original
+            if _fits(layer, frame.shape):
+                found.setdefault(role_of(layer, image), layer)
         extent = float(max(frame.shape[a] for a in frame.spatial[-2:]))
 
         def layer_of(role: str, make: Callable[[], Any]) -> Any:

@@ -112,10 +112,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Add:
-    """Add marks; predict after the last, or let them wait."""
+    """Add marks; predict after the last, or let them wait. `joined`: undone together with the action before."""
 
     marks: tuple[Mark, ...]
     predict: bool = True
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

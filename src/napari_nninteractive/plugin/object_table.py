@@ -31,7 +31,6 @@ class ObjectTable(QTableWidget):
         header, side = self.horizontalHeader(), self.verticalHeader()
         if header is not None and side is not None:  # always: only their types say otherwise
             side.hide()
-            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
         self.setMinimumHeight(76)
         self.setMaximumHeight(150)
@@ -45,26 +44,43 @@ class ObjectTable(QTableWidget):
         if self._shown == (tuple(rows), unit):
             return
         self._shown = (tuple(rows), unit)
-        chosen = self.chosen()
+        chosen, before = self.chosen(), self.rowCount()
         blocker = QSignalBlocker(self)
         header = self.horizontalHeaderItem(_VOLUME)
         if header is not None:
             header.setText(unit)
         self.setRowCount(len(rows))
         for at, row in enumerate(rows):
-            cells = (row.number, row.name, row.voxels, f"{row.volume:.4g}", row.prompts)
-            for column, text in enumerate(cells):
-                item = QTableWidgetItem(str(text))
-                item.setData(Qt.ItemDataRole.UserRole, row.label)
-                font = item.font()
-                font.setBold(row.current)
-                item.setFont(font)
-                if column not in (_NUMBER, _NAME):
-                    item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
-                self.setItem(at, column, item)
+            if at >= before:
+                self._make_row(at)
+            self._fill_row(at, row)
             if row.label == chosen:
                 self.selectRow(at)
+        # Once, at the end: columns that follow their contents are measured anew with every cell.
+        for column in range(len(_COLUMNS)):
+            if column != _NAME:
+                self.resizeColumnToContents(column)
         blocker.unblock()
+
+    def _make_row(self, at: int) -> None:
+        for column in range(len(_COLUMNS)):
+            item = QTableWidgetItem()
+            if column not in (_NUMBER, _NAME):
+                item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
+            self.setItem(at, column, item)
+
+    def _fill_row(self, at: int, row: ObjectRow) -> None:
+        cells = (row.number, row.name, row.voxels, f"{row.volume:.4g}", row.prompts)
+        for column, text in enumerate(cells):
+            item = self.item(at, column)
+            if item is None:
+                continue
+            item.setText(str(text))
+            item.setData(Qt.ItemDataRole.UserRole, row.label)
+            font = item.font()
+            if font.bold() != row.current:
+                font.setBold(row.current)
+                item.setFont(font)
 
     def show_again(self) -> None:
         """Show what was shown, in place of what was typed."""

@@ -41,6 +41,13 @@ class ProbabilityLayer:
         if layer is not None:
             layer.visible = visible
 
+    def align(self, image: Any) -> None:
+        """Lie on the image again, which was moved or got other voxels."""
+        layer = self._layer(image)
+        if layer is not None:
+            for name, value in aligned(image).items():
+                setattr(layer, name, value)
+
     def _layer(self, image: Any) -> Any:
         return next((x for x in self._viewer.layers if role_of(x, image) == self.role), None)
 
@@ -49,6 +56,11 @@ class ProbabilityLayer:
         if prediction.probability is None or prediction.changed is None:
             return
         layer = self._layer(image)
+        if layer is not None and tuple(layer.data.shape) != frame.shape:
+            self._viewer.layers.remove(
+                layer
+            )  # of an image of another shape; nothing in it is the user's
+            layer = None
         if layer is None:
             layer = Image(
                 np.zeros(frame.shape, np.float32),

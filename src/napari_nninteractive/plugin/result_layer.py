@@ -154,6 +154,11 @@ class ResultLayer:
 
     def choose(self, number: int) -> None:
         """Paint with a number from now on."""
+        if number > np.iinfo(self.layer.data.dtype).max:
+            if self._split is None:
+                self.labels(number)
+            else:
+                self.layer.data = self.layer.data.astype(dtype_for(number))
         if self.layer.selected_label != number:
             self.layer.selected_label = number
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,7 +19,16 @@ from napari_nninteractive.errors import NNInteractiveError, SessionError
 from napari_nninteractive.plugin.convert import Frame
 from napari_nninteractive.plugin.marks import Mark, ModelChoice
 
-__all__ = ["SavedFrame", "SavedObject", "SavedSession", "pieces", "read", "write"]
+__all__ = [
+    "SavedFrame",
+    "SavedObject",
+    "SavedSession",
+    "frames_like",
+    "holds_any",
+    "pieces",
+    "read",
+    "write",
+]
 
 _FORMAT, _VERSION = "napari-nninteractive panel", 1
 _SLAB = 1 << 22  # voxels looked at in one go, so that the window is never held up for long
@@ -89,6 +98,19 @@ def pieces(labels: Any, frame: Frame) -> dict[int, MaskEdit]:
     return {
         label: MaskEdit(frame.read(labels, box) == label, box.start) for label, box in boxes.items()
     }
+
+
+def frames_like(frame: Frame) -> Iterator[Frame]:
+    """All time points of a frame's image, with its channel."""
+    still = (*frame.spatial, *(() if frame.channels is None else (frame.channels,)))
+    sizes = [1 if a in still else n for a, n in enumerate(frame.shape)]
+    for index in np.ndindex(*sizes):
+        yield replace(frame, index=tuple(int(i) for i in index))
+
+
+def holds_any(labels: Any, frame: Frame) -> bool:
+    """Whether there is anything in a frame of the result."""
+    return any(True for _ in _slabs(labels, frame))
 
 
 def _slabs(labels: Any, frame: Frame) -> Iterator[tuple[int, NDArray[np.int64]]]:

@@ -174,6 +174,7 @@ class View(QWidget):
             group.addButton(button)
             row.addWidget(button)
             self.tools[tool] = button
+        self._tool_group = group
         column.addLayout(row)
         row, group = QHBoxLayout(), QButtonGroup(self)
         row.setSpacing(3)
@@ -382,9 +383,11 @@ class View(QWidget):
         """Whose prompts are listed."""
         self._of.setText(f"<b>Prompts of {name}</b>")
 
-    def show_tool(self, tool: str, *, positive: bool) -> None:
-        """Tool and sign that are armed."""
-        self.tools[tool].setChecked(True)
+    def show_tool(self, tool: str | None, *, positive: bool) -> None:
+        """Tool and sign that are armed; None where what is drawn now is no prompt."""
+        self._tool_group.setExclusive(tool is not None)
+        for name, button in self.tools.items():
+            button.setChecked(name == tool)
         self.signs[positive].setChecked(True)
 
     def show_busy(self, busy: bool, done: int = 0, total: int | None = None) -> None:
@@ -397,8 +400,10 @@ class View(QWidget):
         """Prompts: uid, text, sign."""
         if self._shown.get("marks") == list(marks):
             return
+        grown = len(marks) > len(self._shown.get("marks", ()))
         self._shown["marks"] = list(marks)
-        row = self.marks.currentRow()
+        row, bar = self.marks.currentRow(), self.marks.verticalScrollBar()
+        place = bar.value() if bar is not None else 0
         self.marks.clear()
         for uid, text, positive in marks:
             item = QListWidgetItem(text)
@@ -408,6 +413,10 @@ class View(QWidget):
             item.setIcon(QIcon(swatch))
             self.marks.addItem(item)
         self.marks.setCurrentRow(min(row, len(marks) - 1))
+        if grown:
+            self.marks.scrollToBottom()
+        elif bar is not None:
+            bar.setValue(place)
 
     def show_objects(self, rows: Sequence[ObjectRow], unit: str) -> None:
         """Objects, the current one in bold; volumes in a unit."""

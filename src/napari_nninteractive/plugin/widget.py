@@ -10,7 +10,7 @@ import napari
 from napari.layers import Labels
 from qtpy.compat import isalive
 from qtpy.QtWidgets import QVBoxLayout, QWidget
-from superqt.utils import qdebounced
+from superqt.utils import qdebounced, qthrottled
 
 from napari_nninteractive.errors import Cancelled, DeviceMemoryError, NNInteractiveError
 from napari_nninteractive.plugin import texts
@@ -27,6 +27,8 @@ from napari_nninteractive.plugin.view import KEYS, View
 from napari_nninteractive.plugin.worker import Worker
 
 __all__ = ["Panel"]
+
+_ELSEWHERE = "Another layer is selected, so clicks draw nothing: press a tool to go on."
 
 
 class Panel(QWidget):
@@ -80,7 +82,11 @@ class _Parts:
         self.models = ModelsPart(view, self.controller, ModelChoice(precision=settings.precision))
         self.files = FilesPart(view, self.controller, self.binder, self.models)
         self._probability = ProbabilityLayer(viewer)
-        self._autosave = qdebounced(self.files.autosave, timeout=3000)
+        self._autosave = qdebounced(self._save_now, timeout=3000)
+        self._autosave_at_last = qthrottled(self._save_now, timeout=10_000, leading=False)
+        self._arm_after = qdebounced(self._arm_again, timeout=100)
+        self._note_active = qdebounced(self._show_active, timeout=150)
+        self._opening = self._lasting = False
         self._ask_cost = qdebounced(self._estimate, timeout=1500)
         self._follow = qdebounced(self.binder.follow, timeout=150)
         self._wishes: list[tuple[Any, Callable[..., Any]]] = []
@@ -98,6 +104,9 @@ class _Parts:
         self._closed = True
         self._follow.cancel()
         self._autosave.cancel()
+        self._autosave_at_last.cancel()
+        self._arm_after.cancel()
+        self._note_active.cancel()
         self._ask_cost.cancel()
         alive = isalive(self._view)  # type: ignore[no-untyped-call]
         wishes = self._wishes if alive else []  # Qt ends those of a view that it destroyed
@@ -123,6 +132,8 @@ class _Parts:
         pairs: list[tuple[Any, Callable[..., Any]]] = [
             (view.image_chosen, self._choose_image),
             (view.channel_chosen, self._choose_channel),
+            (view.model_chosen, self._chosen_anew),
+            (view.device_chosen, self._chosen_anew),
             (view.model_chosen, self.models.choose),
             (view.device_chosen, self.models.choose_device),
             (view.tool_chosen, self._choose_tool),
@@ -162,6 +173,7 @@ class _Parts:
         self._connect(layers.events.removed, self._layers_changed)
         self._connect(layers.events.reordered, self._layers_changed)
         self._connect(layers.events.renamed, self._layers_changed)
+        self._connect(layers.selection.events.active, self._active_changed)
         self._connect(self._viewer.dims.events.current_step, self._moved)
         self._connect(self._viewer.dims.events.ndisplay, self._turned)
         self._connect(self.controller.changed, self._show)
@@ -169,7 +181,7 @@ class _Parts:
         self._connect(self.controller.progressed, self._show_progress)
         self._connect(self.controller.predicted, self._show_prediction)
         self._connect(self.controller.unpredicted, self._clear_probability)
-        self._connect(self.controller.choice_refused, self.models.adopt)
+        self._connect(self.controller.choice_refused, self._refused)
         self._connect(self.controller.failed, self._show_error)
         self._connect(self.binder.failed, self._show_error)
         self._connect(self.binder.hinted, self._show_hint)
@@ -209,7 +221,7 @@ class _Parts:
             self._show_image()
 
     def _choose_image(self, image: Any, channel: int | None = None) -> None:
-        self._view.show_error("")
+        self._say("")
         self.files.autosave()  # of the image that is left, for its last changes
         self.binder.choose(image, channel)
         if image is not None:
@@ -219,8 +231,7 @@ class _Parts:
         self._choose_image(self.binder.image, channel)
 
     def _choose_tool(self, tool: str) -> None:
-        if self._viewer.dims.ndisplay == 3:
-            self._view.show_error(FLAT_ONLY)
+        self._say(FLAT_ONLY if self._viewer.dims.ndisplay == 3 else "")
         if self.binder.image is not None:
             self.binder.arm(tool)
         self._view.show_tool(self.binder.tool, positive=self.binder.positive)
@@ -299,13 +310,54 @@ class _Parts:
             self._view.show_error("There is no other Labels layer to start from.")
             return
         self.binder.start_from(layer)
+        self.binder.arm()  # the layer that was taken is the active one: a click there would draw nothing
 
     # What is shown
 
     def _turned(self, _event: Any = None) -> None:
         """Back in slices: the tool is armed again, which napari forgot."""
         if self._viewer.dims.ndisplay == 2 and self.binder.set is not None:
+            if self._view.error == FLAT_ONLY:
+                self._say("")
             self.binder.arm()
+
+    def _active_changed(self, _event: Any = None) -> None:
+        self._note_active()
+
+    def _show_active(self) -> None:
+        """Show a tool as armed only where what is drawn becomes a prompt."""
+        layers = self.binder.set
+        if layers is None:
+            return
+        active = self._viewer.layers.selection.active
+        mine = any(active == layer for layer in layers.drawn)
+        self._view.show_tool(self.binder.tool if mine else None, positive=self.binder.positive)
+        if not mine and active is not None and active != layers.result.layer:
+            self._view.show_status(_ELSEWHERE)
+
+    def _arm_again(self) -> None:
+        """After what opened an image is done: napari selects each layer that it adds."""
+        self._opening = False
+        if self.binder.set is not None and self._viewer.dims.ndisplay == 2:
+            self.binder.arm()
+
+    def _save_now(self) -> None:
+        self._autosave.cancel()
+        self._autosave_at_last.cancel()
+        self.files.autosave()
+
+    def _refused(self, choice: ModelChoice) -> None:
+        """A model or device cannot be had: that stays said until another is chosen."""
+        self.models.adopt(choice)
+        self._lasting = True
+
+    def _chosen_anew(self, _name: Any) -> None:
+        self._lasting = False
+
+    def _say(self, problem: str) -> None:
+        """Say what is wrong, or "" where nothing is any more."""
+        self._lasting = False
+        self._view.show_error(problem)
 
     def _moved(self, _event: Any = None) -> None:
         self._follow()
@@ -320,14 +372,22 @@ class _Parts:
             for layer in self._viewer.layers
             if isinstance(layer, Labels) and KEY not in layer.metadata
         ]
-        view.show_choices(view.masks, [(m.name, m) for m in masks], masks[-1] if masks else None)
+        chosen = view.masks.currentData()
+        if not any(m is chosen for m in masks):
+            chosen = masks[-1] if masks else None
+        view.show_choices(view.masks, [(m.name, m) for m in masks], chosen)
         view.start.setEnabled(bool(masks))
         opened = _event is None or _event.type == "inserted"
         if self.binder.image is None and self.binder.images() and opened:
             self._start()
+            self._opening = _event is not None
+        if self._opening:
+            self._arm_after()
 
     def _show_image(self) -> None:
         view, image, source = self._view, self.binder.image, self.controller.source
+        if image is not None:
+            self._probability.align(image)
         view.show_choices(view.image, [(i.name, i) for i in self.binder.images()], image)
         if image is None or source is None:
             view.show_channels([], None)
@@ -370,6 +430,7 @@ class _Parts:
             run=image and bool(controller.marks),
         )
         self._autosave()
+        self._autosave_at_last()
         if not self.models.downloading and controller.busy != view.cancel.isEnabled():
             view.show_busy(controller.busy)
         marks = controller.marks
@@ -398,9 +459,12 @@ class _Parts:
             self._view.show_busy(True, progress.done, progress.total)
 
     def _show_prediction(self, source: Any, prediction: Any) -> None:
-        if self.binder.image is not None and prediction.probability is not None:
+        now = self.controller.source
+        here = now is not None and (now.key, now.version) == (source.key, source.version)
+        if here and self.binder.image is not None and prediction.probability is not None:
             self._probability.show(self.binder.image, source.frame, prediction)
-        self._view.show_error("")
+        if not self._lasting:
+            self._view.show_error("")
         self._view.show_status(texts.prediction(prediction, self.controller.device))
 
     def _show_error(self, error: BaseException) -> None:
