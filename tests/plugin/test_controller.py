@@ -453,3 +453,17 @@ def test_a_prompt_is_kept_where_memory_runs_out() -> None:
     assert bench.controller.waiting
     bench.controller.run()
     assert bench.voxels == {1: 32}
+
+
+def test_what_is_drawn_while_a_model_is_refused_is_not_lost() -> None:
+    bench = Bench()
+    bench.controller.add(box(2))
+    bench.worker.held = True
+    bench.controller.choose_model(ModelChoice("missing"))
+    for z in (3, 4):
+        bench.controller.add(box(z))
+    bench.worker.release()
+    assert bench.prompts == [box(2), box(3), box(4)]
+    assert bench.voxels == {1: 48}
+    assert any("no such model" in str(error) for error in bench.errors)
+    assert bench.controller.choice == ModelChoice()

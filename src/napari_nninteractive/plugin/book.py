@@ -85,12 +85,15 @@ class Book:
         made = [f for f, objects in self.made.items() if label in objects]
         return frame if frame in made else made[-1] if made else None
 
-    def emptied(self) -> Book:
-        """What is known of the same objects where none has voxels yet: their layer is a new one."""
+    def emptied(self, shape: tuple[int, ...]) -> Book:
+        """What is known of the same objects where none has voxels yet: for a new layer of a shape."""
+        made = {f: dict(objects) for f, objects in self.made.items() if f.shape == shape}
+        if not made:  # the image is another one now
+            return Book()
         return Book(
             names=dict(self.names),
             numbers=dict(self.numbers),
-            made={frame: dict(objects) for frame, objects in self.made.items()},
+            made=made,
             drawn=set(self.drawn),
             highest=self.highest,
         )

@@ -67,7 +67,7 @@ class Controller(CommandQueue):
         earlier = self._targets.get(image)
         self._targets[image] = target
         if fresh and earlier in self._books:
-            self._books[target] = self._books[earlier].emptied()
+            self._books[target] = self._books[earlier].emptied(source.frame.shape)
         self._source, self._target = source, target
         book = self.book
         found = existing() if fresh and existing is not None else Counter()

@@ -28,6 +28,8 @@ from napari_nninteractive.plugin.worker import Worker
 
 __all__ = ["Panel"]
 
+SAVE_AFTER, SAVE_AT_LAST = 3000, 10_000
+"""Milliseconds after a change until it is in the recovery file: where nothing else changes, and in any case."""
 _ELSEWHERE = "Another layer is selected, so clicks draw nothing: press a tool to go on."
 
 
@@ -82,8 +84,8 @@ class _Parts:
         self.models = ModelsPart(view, self.controller, ModelChoice(precision=settings.precision))
         self.files = FilesPart(view, self.controller, self.binder, self.models)
         self._probability = ProbabilityLayer(viewer)
-        self._autosave = qdebounced(self._save_now, timeout=3000)
-        self._autosave_at_last = qthrottled(self._save_now, timeout=10_000, leading=False)
+        self._autosave = qdebounced(self._save_now, timeout=SAVE_AFTER)
+        self._autosave_at_last = qthrottled(self._save_now, timeout=SAVE_AT_LAST, leading=False)
         self._arm_after = qdebounced(self._arm_again, timeout=100)
         self._note_active = qdebounced(self._show_active, timeout=150)
         self._opening = self._lasting = False

@@ -1,0 +1,307 @@
+"""What a user does between prompts: other layers, other images, closing and opening, numbers beyond the first byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fixtures.mouse import drag, spin, wait_until
+from fixtures.windows import oracle_desk
+from qtpy.QtWidgets import QTableWidgetItem
+
+from napari_nninteractive.core.prompts import InitialMask, Lasso, Point
+from napari_nninteractive.plugin import saved, widget
+from napari_nninteractive.plugin.book import ObjectRow
+from napari_nninteractive.plugin.object_table import ObjectTable
+
+IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
+
+Open = Callable[..., Any]
+
+
+def armed(shown: Any) -> list[str]:
+    return [name for name, button in shown.panel.view.tools.items() if button.isChecked()]
+
+
+def test_the_first_click_counts_where_the_panel_was_there_before_the_image(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.viewer.layers.clear()
+    spin(200)
+    shown.image = shown.viewer.add_image(IMAGE, name="later")
+    shown.viewer.add_labels((IMAGE > 0.5).astype(np.uint8), name="truth")
+    spin(400)
+    shown.click((5, 6, 7))
+    assert shown.prompts == [Point((5, 6, 7))]
+    assert armed(shown) == ["point"]
+
+
+def test_a_tool_shows_as_armed_only_where_clicks_draw(window: Open) -> None:
+    shown = window(IMAGE)
+    assert armed(shown) == ["point"]
+    shown.viewer.layers.selection.active = shown.image
+    spin(400)
+    assert armed(shown) == []
+    assert "press a tool" in shown.status
+    shown.click((5, 6, 7))
+    assert shown.prompts == []
+    shown.choose("point")
+    spin(400)
+    assert armed(shown) == ["point"]
+    shown.click((5, 6, 7))
+    assert shown.prompts == [Point((5, 6, 7))]
+
+
+def test_after_starting_from_a_mask_the_next_click_corrects(window: Open) -> None:
+    shown = window(IMAGE)
+    mask = np.zeros(IMAGE.shape, np.uint8)
+    mask[3:6, 4:8, 4:8] = 1
+    shown.viewer.add_labels(mask, name="first")
+    shown.viewer.add_labels(mask, name="second")
+    shown.panel.view.masks.setCurrentIndex(0)
+    shown.viewer.add_points([[1, 1, 1]], name="mine")  # leaves the choice as it is
+    assert shown.panel.view.masks.currentText() == "first"
+    shown.panel.view.start.click()
+    shown.wait()
+    shown.click((8, 15, 15))
+    assert [type(p) for p in shown.prompts] == [InitialMask, Point]
+    assert shown.labels[8, 15, 15] == 1
+
+
+def test_a_mask_that_lies_elsewhere_is_not_taken(window: Open) -> None:
+    shown = window(IMAGE)
+    mask = np.zeros(IMAGE.shape, np.uint8)
+    mask[3:6, 4:8, 4:8] = 1
+    shown.viewer.add_labels(mask, name="moved", translate=(0, 5, 5))
+    shown.panel.view.start.click()
+    shown.wait()
+    assert "moved lies elsewhere" in shown.panel.view.error
+    assert not shown.labels.any()
+
+
+def test_objects_made_before_the_panel_was_reopened_are_saved(window: Open, tmp_path: Path) -> None:
+    shown = window(np.stack([IMAGE] * 3), axis_labels=("t", "z", "y", "x"))
+    shown.click((2, 5, 6, 7))
+    shown.panel.view.next.click()
+    shown.click((0, 5, 15, 15))
+    before = shown.labels.copy()
+    thread = shown.panel._parts.worker._thread
+    shown.panel.close_panel()
+    thread.join(30)
+    shown.panel = widget.Panel(shown.viewer, oracle_desk())
+    shown.wait()
+    shown.panel._parts.files.save(str(tmp_path / "again.json"))
+    shown.wait()
+    session = saved.read(tmp_path / "again.json")
+    frames = {frame.index: set(frame.result) for frame in session.frames}
+    assert {index: labels for index, labels in frames.items() if labels} == {
+        (0, 0, 0, 0): {2},
+        (2, 0, 0, 0): {1},
+    }
+    assert "Saved" in shown.status
+    assert np.array_equal(shown.labels, before)
+
+
+def test_nothing_is_not_saved(window: Open, tmp_path: Path) -> None:
+    shown = window(IMAGE)
+    shown.panel._parts.files.save(str(tmp_path / "empty.json"))
+    shown.wait()
+    assert "nothing to save" in shown.panel.view.error
+    assert not (tmp_path / "empty.json").exists()
+
+
+def test_more_objects_than_a_byte_holds(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.click((2, 6, 7))
+    layer = shown.set.result.layer
+    shown.viewer.layers.selection.active = layer
+    layer.selected_label, layer.brush_size, layer.mode = 255, 1, "paint"
+    shown.drag([(6, 15, 15), (6, 15, 16), (6, 15, 17)])
+    shown.panel.view.next.click()
+    shown.choose("point")
+    shown.click((9, 18, 6))
+    assert shown.panel.view.error == ""
+    assert shown.controller.label == 256
+    assert shown.set.result.layer.selected_label == 256
+    assert shown.labels[9, 18, 6] == 256
+    assert (shown.labels[6, 15, 15:18] == 255).all()
+
+
+def test_a_removed_layer_of_objects_comes_back_with_all_times(window: Open) -> None:
+    shown = window(np.stack([IMAGE] * 3), axis_labels=("t", "z", "y", "x"))
+    shown.click((0, 5, 6, 7))
+    shown.panel.view.next.click()
+    shown.click((2, 5, 15, 15))
+    shown.controller.rename(1, "first")
+    before = shown.labels.copy()
+    assert set(np.unique(before)) == {0, 1, 2}
+    shown.viewer.layers.remove(shown.set.result.layer)
+    spin(50)
+    shown.choose("point")
+    shown.wait()
+    assert np.array_equal(shown.labels, before)
+    rows = {row.label: (row.name, row.voxels) for row in shown.controller.objects()}
+    assert rows == {
+        1: ("first", np.count_nonzero(before == 1)),
+        2: ("Object 2", np.count_nonzero(before == 2)),
+    }
+
+
+def test_work_without_a_pause_is_kept_too(
+    window: Open, state_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(widget, "SAVE_AFTER", 600)
+    monkeypatch.setattr(widget, "SAVE_AT_LAST", 1500)
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    for number in range(40):  # never 600 ms without a change
+        shown.controller.rename(1, f"name {number}")
+        spin(100)
+        if list(state_folder.glob("*.json")):
+            break
+    assert list(state_folder.glob("*.json"))
+
+
+def test_an_image_that_cannot_be_segmented_is_said(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.viewer.add_image(
+        np.zeros((4, 3, 20), np.float32), name="odd", axis_labels=("t", "c", "x")
+    )
+    spin(50)
+    combo = shown.panel.view.image
+    combo.setCurrentIndex(combo.findText("odd"))
+    combo.activated.emit(combo.currentIndex())
+    shown.wait()
+    assert "fewer than two are space" in shown.panel.view.error
+    combo.setCurrentIndex(combo.findText("image"))
+    combo.activated.emit(combo.currentIndex())
+    shown.wait()
+    assert shown.panel.view.error == ""
+    shown.click((5, 6, 7))
+    assert shown.prompts == [Point((5, 6, 7))]
+
+
+def test_a_copy_of_the_objects_stays_as_it_is(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    original = shown.set.result.layer
+    shown.viewer.layers.selection = {original}
+    from napari.layers import Layer
+
+    copy = Layer.create(*original.as_layer_data_tuple())
+    copy.data, copy.name = original.data.copy(), "backup"
+    shown.viewer.add_layer(copy)
+    before = copy.data.copy()
+    other = shown.viewer.add_image(IMAGE[:6], name="other")
+    shown.panel.binder.choose(other)
+    shown.panel.binder.choose(shown.image)
+    shown.panel.binder.arm()
+    shown.wait()
+    assert shown.set.result.layer is original
+    shown.click((8, 15, 15))
+    assert np.array_equal(copy.data, before)
+
+
+def test_painting_over_another_object_is_one_step(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.click((5, 6, 7))
+    shown.panel.view.next.click()
+    shown.click((5, 15, 15))
+    before = shown.labels.copy()
+    layer = shown.set.result.layer
+    shown.viewer.layers.selection.active = layer
+    layer.selected_label, layer.brush_size, layer.mode = 2, 1, "paint"
+    drag(shown.viewer, [(5, 6, 6), (5, 6, 7), (5, 6, 8)])
+    shown.wait()
+    painted = shown.labels.copy()
+    assert painted[5, 6, 7] == 2
+    shown.panel.view.undo.click()
+    shown.wait()
+    assert np.array_equal(shown.labels, before)
+    shown.panel.view.redo.click()
+    shown.wait()
+    assert np.array_equal(shown.labels, painted)
+
+
+def test_an_ellipse_is_the_ellipse_that_is_seen(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.look_at((5, 12, 12))
+    shown.set.shapes.layer.add_ellipses([[5, 6, 4], [5, 6, 20], [5, 18, 20], [5, 18, 4]])
+    shown.wait()
+    (prompt,) = shown.prompts
+    assert isinstance(prompt, Lasso)
+    assert np.count_nonzero(prompt.mask) == pytest.approx(np.pi * 6 * 8, rel=0.1)
+    assert prompt.bounds.start[0] == 5
+
+
+def test_the_probability_follows_its_image(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.panel.view.probability.setChecked(True)
+    shown.click((5, 6, 7))
+    shown.image.scale = (2, 1, 1)
+    spin(50)
+    layer = shown.viewer.layers["image: probability"]
+    assert tuple(layer.scale) == (2, 1, 1)
+    shown.image.scale = (1, 1, 1)
+    shown.image.data = IMAGE[:6, :20, :20]
+    shown.wait()
+    shown.click((3, 6, 7))
+    assert shown.panel.view.error == ""
+    assert shown.viewer.layers["image: probability"].data.shape == (6, 20, 20)
+
+
+def test_messages_go_with_their_reason(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.viewer.dims.ndisplay = 3
+    shown.panel.view.tools["box"].click()
+    assert "2D view" in shown.panel.view.error
+    shown.viewer.dims.ndisplay = 2
+    spin(50)
+    assert shown.panel.view.error == ""
+    shown.viewer.layers.remove(shown.set.points.layer)
+    spin(50)
+    assert "press a tool" in shown.panel.view.error
+    shown.panel.view.tools["point"].click()
+    assert shown.panel.view.error == ""
+
+
+def row(label: int, voxels: int, *, current: bool = False) -> ObjectRow:
+    return ObjectRow(label, label, f"Object {label}", voxels, voxels / 4, 1, current)
+
+
+def test_the_table_changes_what_changed_and_makes_nothing_anew(
+    qapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = ObjectTable()
+    table.show_rows([row(n, 10 * n) for n in range(1, 301)], "µm³")
+    made = []
+    original = ObjectTable.setItem
+
+    def counted(self: Any, at: int, column: int, item: QTableWidgetItem) -> None:
+        made.append((at, column))
+        original(self, at, column, item)
+
+    monkeypatch.setattr(ObjectTable, "setItem", counted)
+    table.show_rows([row(n, 10 * n + (n == 7), current=n == 9) for n in range(1, 302)], "µm³")
+    assert made == [(300, column) for column in range(5)]
+    assert table.item(6, 2).text() == "71"
+    assert table.item(8, 1).font().bold()
+    assert not table.item(7, 1).font().bold()
+    assert table.item(300, 1).text() == "Object 301"
+    table.show_rows([row(4, 40)], "µm³")
+    assert table.rowCount() == 1
+    assert [table.item(0, c).text() for c in range(5)] == ["4", "Object 4", "40", "10", "1"]
+
+
+def test_the_newest_prompt_is_in_sight(window: Open) -> None:
+    shown = window(IMAGE)
+    shown.panel.view.auto_run.setChecked(False)
+    for x in range(4, 20, 2):
+        shown.controller.add(Point((5, 6, x)))
+    wait_until(lambda: shown.panel.view.marks.count() == 8)
+    spin(50)
+    bar = shown.panel.view.marks.verticalScrollBar()
+    assert bar.maximum() > 0
+    assert bar.value() == bar.maximum()
