@@ -305,3 +305,16 @@ def test_the_newest_prompt_is_in_sight(window: Open) -> None:
     bar = shown.panel.view.marks.verticalScrollBar()
     assert bar.maximum() > 0
     assert bar.value() == bar.maximum()
+
+
+def test_objects_of_an_image_with_channels_are_counted_once(window: Open) -> None:
+    shown = window(np.stack([IMAGE] * 3), axis_labels=("c", "z", "y", "x"))
+    shown.click((0, 5, 6, 7))
+    before = {row.label: row.voxels for row in shown.controller.objects()}
+    assert before == {1: np.count_nonzero(shown.labels[0])}
+    thread = shown.panel._parts.worker._thread
+    shown.panel.close_panel()
+    thread.join(30)
+    shown.panel = widget.Panel(shown.viewer, oracle_desk())
+    shown.wait()
+    assert {row.label: row.voxels for row in shown.controller.objects()} == before

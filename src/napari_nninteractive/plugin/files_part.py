@@ -87,7 +87,8 @@ class FilesPart:
         name = Path(path).name
 
         def done(session: SavedSession) -> None:
-            self._view.show_status(f"{name} is open.{self._models.wish(session.choice)}")
+            made = f" It was made on {session.image}." if session.image != self._name() else ""
+            self._view.show_status(f"{name} is open.{made}{self._models.wish(session.choice)}")
 
         self._try(lambda: self._keeper.open(path, done))
 

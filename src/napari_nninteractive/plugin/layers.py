@@ -74,6 +74,8 @@ class LayerSet:
             results[key] = ResultLayer(layer, painter)
         self.result = results[key]
         self.result.listen()
+        in_layer = frame.channels is not None and frame.channels < frame.ndim
+        self.result.channels = frame.channels if in_layer else None
         self.strokes = StrokeMarks(
             layer_of(StrokeMarks.role, lambda: StrokeMarks.make(image, frame.shape, extent)), hand
         )

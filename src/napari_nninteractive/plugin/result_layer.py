@@ -54,6 +54,11 @@ class ResultLayer:
         From `make`, or any editable one that lies on the image.
     painter : Painter
         Told what the user does.
+
+    Attributes
+    ----------
+    channels : int or None
+        Axis of the channels, where the layer has one.
     """
 
     role = "objects"
@@ -64,6 +69,7 @@ class ResultLayer:
         kept = entry.get("split")
         fits = isinstance(kept, _Split) and kept.labels.shape == np.shape(layer.data)
         self._split: _Split | None = kept if fits else None
+        self.channels: int | None = None
         self._version = self._pressed = 0
         self._listens = False
         self.listen()
@@ -149,8 +155,11 @@ class ResultLayer:
         return lambda: numbered(labels, wanted) if wanted else labels, show
 
     def count(self) -> Counter[int]:
-        """Voxels of each label; reads all of them."""
-        return count(self.labels(1))
+        """Voxels of each label; reads all of them. Channels hold the same: the first one counts."""
+        labels = self.labels(1)
+        if self.channels is not None:
+            labels = labels[(slice(None),) * self.channels + (0,)]
+        return count(labels)
 
     def choose(self, number: int) -> None:
         """Paint with a number from now on."""
