@@ -63,4 +63,4 @@ def test_nuclei_of_a_mouse_embryo(builtin: nni.Model, shared_dir: Path) -> None:
         session.reset()
     assert len(after[1]) == 8
     assert np.mean(after[1]) >= 0.70
-    assert np.mean(after[5]) >= 0.80
+    assert np.mean(after[5]) >= 0.84
