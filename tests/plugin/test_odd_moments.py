@@ -81,6 +81,18 @@ def test_a_mask_that_lies_elsewhere_is_not_taken(window: Open) -> None:
     assert not shown.labels.any()
 
 
+def test_a_mask_on_a_turned_image_is_taken(window: Open) -> None:
+    shown = window(IMAGE, scale=(2, 1, 1), rotate=(0, 0, 45), translate=(3, 4, 5))
+    mask = np.zeros(IMAGE.shape, np.uint8)
+    mask[3:6, 4:8, 4:8] = 1
+    options = {"scale": (2, 1, 1), "rotate": (0, 0, 45), "translate": (3, 4, 5)}
+    shown.viewer.add_labels(mask, name="mask", **options)
+    shown.panel.view.start.click()
+    shown.wait()
+    assert shown.panel.view.error == ""
+    assert np.array_equal(shown.labels == 1, mask == 1)
+
+
 def test_objects_made_before_the_panel_was_reopened_are_saved(window: Open, tmp_path: Path) -> None:
     shown = window(np.stack([IMAGE] * 3), axis_labels=("t", "z", "y", "x"))
     shown.click((2, 5, 6, 7))

@@ -304,9 +304,10 @@ class Binder:
             world = [of.data_to_world(np.pad(c, (of.ndim - n, 0)))[-n:] for c in corners]
             return np.asarray(world)
 
-        at = self._image.data_to_world(np.zeros(self._image.ndim))
-        voxel = np.abs(np.asarray(self._image.data_to_world(np.ones(self._image.ndim))) - at)
-        return bool(np.abs(places(layer) - places(self._image)).max() <= 0.5 * voxel[-n:].min())
+        at = np.asarray(self._image.data_to_world(np.zeros(self._image.ndim)))
+        units = np.eye(self._image.ndim)[-n:]
+        edge = min(np.linalg.norm(np.asarray(self._image.data_to_world(u)) - at) for u in units)
+        return bool(np.abs(places(layer) - places(self._image)).max() <= 0.5 * edge)
 
     def _open(self, frame: Frame) -> None:
         """Make the layers of the image, where there are none, and tell the controller."""
