@@ -330,3 +330,24 @@ def test_objects_of_an_image_with_channels_are_counted_once(window: Open) -> Non
     shown.panel = widget.Panel(shown.viewer, oracle_desk())
     shown.wait()
     assert {row.label: row.voxels for row in shown.controller.objects()} == before
+
+
+def test_painting_by_hand_counts_in_all_channels(window: Open) -> None:
+    shown = window(np.stack([IMAGE] * 3), axis_labels=("c", "z", "y", "x"))
+    shown.click((0, 5, 6, 7))
+    shown.panel.view.next.click()
+    shown.click((0, 5, 15, 15))
+    before = shown.labels.copy()
+    sizes = {row.label: row.voxels for row in shown.controller.objects()}
+    layer = shown.set.result.layer
+    shown.viewer.layers.selection.active = layer
+    layer.selected_label, layer.brush_size, layer.mode = 2, 1, "paint"
+    shown.drag([(1, 5, 6, 6), (1, 5, 6, 7), (1, 5, 6, 8)])
+    assert (shown.labels == shown.labels[:1]).all()
+    assert (shown.labels[0, 5, 6, 6:9] == 2).all()
+    rows = {row.label: row.voxels for row in shown.controller.objects()}
+    assert rows == {n: np.count_nonzero(shown.labels[0] == n) for n in (1, 2)} != sizes
+    shown.panel.view.undo.click()
+    shown.wait()
+    assert np.array_equal(shown.labels, before)
+    assert {row.label: row.voxels for row in shown.controller.objects()} == sizes

@@ -93,8 +93,11 @@ def record(book: Book, job: Job, outcome: Outcome) -> None:
         covered = book.covered.setdefault(change.label, Covered())
         book.voxels.update(write(labels, frame, change, covered, overwrite=job.overwrite))
         parts.append(frame.key(change.box))
+    in_layer = frame.channels is not None and frame.channels < frame.ndim
+    copies = frame.shape[frame.channels] if in_layer and frame.channels is not None else 1
     for stroke, back in outcome.strokes:
-        book.voxels.update(apply_stroke(job.target.labels(1), stroke, back=back))
+        gained = apply_stroke(job.target.labels(1), stroke, back=back)
+        book.voxels.update({label: n // copies for label, n in gained.items()})
         parts.append(stroke.key)
     if parts:
         job.target.redraw(parts)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.plugin.looks import KEY, aligned, tag
 from napari_nninteractive.plugin.result import count, difference, dtype_for, numbered
-from napari_nninteractive.plugin.strokes import Stroke, read_stroke
+from napari_nninteractive.plugin.strokes import Stroke, on_all, read_stroke
 
 __all__ = ["Painter", "ResultLayer"]
 
@@ -194,9 +194,15 @@ class ResultLayer:
         self._version += 1
         self._pressed = self._version
         stroke = read_stroke(event.value, self.layer.data)
+        if self.channels is not None:
+            stroke = on_all(stroke, self.channels, self.layer.data.shape[self.channels])
+            self.layer.data[stroke.key][stroke.touched] = stroke.new[stroke.touched]
         if self._split is not None:
             stroke = self._in_labels(stroke)
-        self._painter.painted(stroke, difference(stroke.old, stroke.new))
+        first = (slice(None),) * (self.channels or 0) + (
+            slice(None) if self.channels is None else 0,
+        )
+        self._painter.painted(stroke, difference(stroke.old[first], stroke.new[first]))
         if disturbed:
             self._painter.counted(self.count())
         # Empties napari's own undo of strokes, which says nothing when used; ours takes its place.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Stroke", "compare", "read_stroke"]
+__all__ = ["Stroke", "compare", "on_all", "read_stroke"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +35,25 @@ class Stroke:
     def key(self) -> tuple[slice, ...]:
         """Index of the part in the layer."""
         return tuple(slice(s, s + n) for s, n in zip(self.start, self.new.shape, strict=True))
+
+
+def on_all(stroke: Stroke, axis: int, size: int) -> Stroke:
+    """Return a stroke made in one of the channels as if made in all.
+
+    Parameters
+    ----------
+    stroke : Stroke
+        As drawn.
+    axis : int
+        Of the channels, which hold the same.
+    size : int
+        How many there are.
+    """
+    at = stroke.touched.argmax(axis, keepdims=True)
+    old, new = (np.take_along_axis(values, at, axis) for values in (stroke.old, stroke.new))
+    touched = stroke.touched.any(axis, keepdims=True)
+    start = tuple(0 if a == axis else s for a, s in enumerate(stroke.start))
+    return Stroke(start, *(np.repeat(part, size, axis) for part in (touched, old, new)))
 
 
 def read_stroke(atoms: Iterable[Any], data: Any) -> Stroke:

@@ -76,8 +76,9 @@ def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
         partial.replace(path)
     except (OSError, RuntimeError) as error:  # torch has the second for a full disk
         partial.unlink(missing_ok=True)
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"{path} could not be written ({str(error).splitlines()[0]}): make room there, then go on with --resume "
+            f"{path} could not be written ({reason}): make room there, then go on with --resume "
             "from what was saved before."
         ) from error
 

@@ -53,4 +53,5 @@ class Interrupts(AbstractContextManager["Interrupts"]):
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # None: set by something that is not Python.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
