@@ -250,7 +250,12 @@ def test_a_second_interrupt_stops_at_once(
         raise AssertionError("not reached")
 
     monkeypatch.setattr(loop.Trainer, "_one_step", interrupted)
-    assert main([*small, "-o", str(tmp_path / "out"), "--steps", "4"]) == 130
+    # Started in the background, a shell lets its programs ignore interrupts; here they count.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert main([*small, "-o", str(tmp_path / "out"), "--steps", "4"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_what_cannot_be_continued_is_named(tmp_path: Path, small: list[str], capsys: Any) -> None:
