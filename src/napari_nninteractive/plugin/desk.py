@@ -40,6 +40,7 @@ from napari_nninteractive.plugin.marks import (
     SwitchTo,
     Undo,
 )
+from napari_nninteractive.plugin.preload import open_torch_libraries
 from napari_nninteractive.plugin.saved import SavedObject
 from napari_nninteractive.plugin.strokes import Stroke
 
@@ -60,6 +61,7 @@ def load_session(choice: ModelChoice) -> InferenceSession:
     ModelError, SessionError
         If the model or the device is not there.
     """
+    open_torch_libraries()
     from napari_nninteractive.engine.session import InferenceSession
 
     return InferenceSession.from_pretrained(
