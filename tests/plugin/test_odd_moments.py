@@ -176,23 +176,30 @@ def test_work_without_a_pause_is_kept_too(
     assert list(state_folder.glob("*.json"))
 
 
-def test_an_image_that_cannot_be_segmented_is_said(window: Open) -> None:
+def test_an_image_that_cannot_be_segmented_is_said_and_the_work_on_the_last_stays(
+    window: Open,
+) -> None:
     shown = window(IMAGE)
-    shown.viewer.add_image(
-        np.zeros((4, 3, 20), np.float32), name="odd", axis_labels=("t", "c", "x")
-    )
+    shown.click((5, 6, 7))
+    before = shown.labels.copy()
+    odd = np.zeros((4, 3, 20), np.float32)
+    shown.viewer.add_image(odd, name="odd", axis_labels=("t", "c", "x"))
     spin(50)
     combo = shown.panel.view.image
     combo.setCurrentIndex(combo.findText("odd"))
     combo.activated.emit(combo.currentIndex())
     shown.wait()
     assert "fewer than two are space" in shown.panel.view.error
-    combo.setCurrentIndex(combo.findText("image"))
-    combo.activated.emit(combo.currentIndex())
-    shown.wait()
-    assert shown.panel.view.error == ""
-    shown.click((5, 6, 7))
+    assert shown.panel.binder.image is shown.image
+    assert combo.currentText() == "image"
     assert shown.prompts == [Point((5, 6, 7))]
+    assert np.array_equal(shown.labels, before)
+    shown.panel.view.undo.click()
+    shown.wait()
+    assert not shown.labels.any()
+    shown.choose("point")
+    shown.click((5, 6, 7))
+    assert np.array_equal(shown.labels, before)
 
 
 def test_a_copy_of_the_objects_stays_as_it_is(window: Open) -> None:

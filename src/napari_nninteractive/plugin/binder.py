@@ -92,7 +92,8 @@ class Binder:
         ]
 
     def choose(self, image: Any | None, channel: int | None = None) -> None:
-        """Segment an image layer, or one channel of it; None for no image."""
+        """Segment an image layer, or one channel of it; None for no image. One that cannot be: the last stays."""
+        before = (None, None) if self._image is image else (self._image, self._channel)
         if self._set is not None and (image is None or self._set.image is not image):
             left = self._set
             self._close_set()
@@ -102,7 +103,7 @@ class Binder:
         self._listen(on=True)
         if image is None:
             self._controller.close_image()
-        elif not self._try_open():
+        elif not self._try_open(*before):
             return
         self.image_changed.emit()
 
@@ -285,12 +286,14 @@ class Binder:
             raise PromptError("There is no image to segment: open one, then choose it at the top.")
         return self._frame(drawing.vertices[0].tolist())
 
-    def _try_open(self) -> bool:
-        """Open the image where the viewer stands; one that cannot be segmented is said and left."""
+    def _try_open(self, instead: Any | None = None, channel: int | None = None) -> bool:
+        """Open the image where the viewer stands; one that cannot be segmented is said, and another one taken."""
         try:
             self._open(self._frame(self._position()))
         except (NNInteractiveError, MemoryError) as error:
-            self.choose(None)
+            self._listen(on=False)
+            self._image = None  # nothing to go back to a second time
+            self.choose(instead, channel)
             self.failed.emit(error)
             return False
         return True
