@@ -24,8 +24,8 @@ import numpy as np  # noqa: E402
 from qtpy.QtCore import QTimer  # noqa: E402
 from qtpy.QtWidgets import QApplication  # noqa: E402
 
-from napari_nninteractive.plugin.prompt_layers import PointMarks  # noqa: E402
-from napari_nninteractive.plugin.widget import Panel  # noqa: E402
+from napari_nninteractive.plugin.layers.prompts import PointPrompts  # noqa: E402
+from napari_nninteractive.plugin.panel import Panel  # noqa: E402
 from napari_nninteractive.plugin.worker import Worker  # noqa: E402
 
 SHAPE = (64, 512, 512)
@@ -87,7 +87,7 @@ def main() -> None:
         image[ball] += 300
     answers: list[float] = []
     ours: list[float] = []
-    PointMarks._on_data = timed(ours, PointMarks._on_data)  # type: ignore[method-assign]
+    PointPrompts._on_data = timed(ours, PointPrompts._on_data)  # type: ignore[method-assign]
     Worker._deliver = timed(answers, Worker._deliver)  # type: ignore[method-assign]
     viewer = napari.Viewer(show=False)
     viewer.add_image(image)
@@ -97,11 +97,11 @@ def main() -> None:
     panel = Panel(viewer)
     opening = time.perf_counter() - began
     heart.reset()
-    controller = panel.controller
-    wait(lambda: not controller.busy)
+    client = panel.client
+    wait(lambda: not client.busy)
     loading = heart.longest
     gaps: list[float] = []
-    points = panel.binder.set.points.layer
+    points = panel.link.set.points.layer
     clicks: list[float] = []
     engine: list[float] = []
     whole: list[float] = []
@@ -110,17 +110,17 @@ def main() -> None:
     for n, centre in enumerate(centres):
         viewer.dims.set_point(0, centre[0])
         if n:
-            controller.next_object()
-            wait(lambda: not controller.busy)
+            client.next_object()
+            wait(lambda: not client.busy)
         QApplication.processEvents()
         heart.reset()
         began = time.perf_counter()
         timed(clicks, points.add)([centre])
-        wait(lambda: not controller.busy)
+        wait(lambda: not client.busy)
         whole.append(time.perf_counter() - began)
         QApplication.processEvents()
         gaps.append(heart.longest)
-        engine.append(controller.prediction.seconds)
+        engine.append(client.prediction.seconds)
     more = [w - e for w, e in zip(whole, engine, strict=True)]
     print(f"opening the panel: {1000 * opening:.0f} ms")
     print(f"longest time without a tick while the model was loaded: {1000 * loading:.0f} ms")

@@ -25,7 +25,7 @@ from qtpy.QtWidgets import QApplication  # noqa: E402
 from napari_nninteractive.core.prompts import Point  # noqa: E402
 from napari_nninteractive.core.samples import nuclei  # noqa: E402
 from napari_nninteractive.core.simulate import centre_point  # noqa: E402
-from napari_nninteractive.plugin.widget import Panel  # noqa: E402
+from napari_nninteractive.plugin.panel import Panel  # noqa: E402
 
 DEFAULT = Path(__file__).resolve().parent.parent / "docs" / "images"
 
@@ -81,7 +81,7 @@ def main(folder: Path) -> None:
     viewer.window.add_dock_widget(panel, name="nnInteractive", area="right")
     target = centre_point(sample.labels == sample.inner_object())
     viewer.dims.set_point(0, target.position[0] * sample.spacing[0])
-    wait(lambda: not panel.controller.busy)
+    wait(lambda: not panel.client.busy)
     wait()
     viewer.reset_view()
     wait()
@@ -91,8 +91,8 @@ def main(folder: Path) -> None:
         viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
 
     def add(point: Point) -> None:
-        panel.binder.set.points.layer.add([point.position])
-        wait(lambda: not panel.controller.busy)
+        panel.link.set.points.layer.add([point.position])
+        wait(lambda: not panel.client.busy)
 
     film = Film(viewer)
     shoot("panel_start")
@@ -111,7 +111,7 @@ def main(folder: Path) -> None:
     ]
     for label in others[:2]:
         panel.view.next.click()
-        wait(lambda: not panel.controller.busy)
+        wait(lambda: not panel.client.busy)
         film.shoot(700)
         flat = (sample.labels == label)[here]
         row, column = centre_point(flat[None]).position[1:]
@@ -123,8 +123,8 @@ def main(folder: Path) -> None:
     panel.view.signs[True].click()
     get_settings().appearance.theme = "light"
     shoot("panel_light")
-    panel.binder.set.points.layer.add([(5, 500, 500)])
-    wait(lambda: not panel.controller.busy)
+    panel.link.set.points.layer.add([(5, 500, 500)])
+    wait(lambda: not panel.client.busy)
     shoot("panel_error")
     get_settings().appearance.theme = "dark"
     shoot("panel_error_dark")

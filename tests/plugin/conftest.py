@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures.mouse import click, drag, spin, wait_until
-from fixtures.windows import oracle_desk
+from fixtures.windows import oracle_workspace
 
-from napari_nninteractive.plugin.desk import Desk
+from napari_nninteractive.workspace.workspace import Workspace
 
 
 class Window:
     """A viewer with the panel, and a user who waits for each answer."""
 
-    def __init__(self, viewer: Any, image: Any, desk: Desk | None, **options: Any) -> None:
-        from napari_nninteractive.plugin.widget import Panel
+    def __init__(
+        self, viewer: Any, image: Any, workspace: Workspace | None, **options: Any
+    ) -> None:
+        from napari_nninteractive.plugin.panel import Panel
 
         self.viewer = viewer
         self.image = viewer.add_image(image, name="image", **options)
-        self.panel = Panel(viewer, desk)
+        self.panel = Panel(viewer, workspace)
         viewer.window.add_dock_widget(self.panel, name="nnInteractive", area="right")
         spin(50)
         viewer.reset_view()
@@ -30,12 +32,12 @@ class Window:
         self.wait()
 
     @property
-    def controller(self) -> Any:
-        return self.panel.controller
+    def client(self) -> Any:
+        return self.panel.client
 
     @property
     def set(self) -> Any:
-        return self.panel.binder.set
+        return self.panel.link.set
 
     @property
     def labels(self) -> Any:
@@ -43,7 +45,7 @@ class Window:
 
     @property
     def prompts(self) -> list[Any]:
-        return [m.prompt for m in self.controller.marks]
+        return [m.prompt for m in self.client.placed]
 
     @property
     def status(self) -> str:
@@ -54,7 +56,7 @@ class Window:
         return {int(v): int(n) for v, n in zip(values, counts, strict=True) if v}
 
     def wait(self) -> None:
-        wait_until(lambda: not self.controller.busy)
+        wait_until(lambda: not self.client.busy)
 
     def world(self, position: Any) -> Any:
         return self.image.data_to_world(position)
@@ -93,10 +95,10 @@ def window(make_napari_viewer: Any) -> Iterator[Callable[..., Window]]:
     """Give a function that opens a window on an image."""
     opened: list[Window] = []
 
-    def open_window(image: Any, desk: Desk | None = None, **options: Any) -> Window:
+    def open_window(image: Any, workspace: Workspace | None = None, **options: Any) -> Window:
         viewer = make_napari_viewer(show=True)
         viewer.window.resize(1300, 950)
-        opened.append(Window(viewer, image, desk or oracle_desk(), **options))
+        opened.append(Window(viewer, image, workspace or oracle_workspace(), **options))
         return opened[-1]
 
     yield open_window

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fixtures.hub_server import MODEL, Hub
 from fixtures.mouse import spin, wait_until
-from fixtures.windows import oracle_desk
+from fixtures.windows import oracle_workspace
 
 from napari_nninteractive.core.prompts import Point
 from napari_nninteractive.engine import registry
@@ -43,7 +43,7 @@ def test_a_session_and_a_table_are_saved_and_opened(window: Open, tmp_path: Path
     shown.wait()
     assert shown.voxels() == {}
     files.open(str(tmp_path / "work.nni.json"))
-    wait_until(lambda: not shown.controller.busy and "open" in shown.status)
+    wait_until(lambda: not shown.client.busy and "open" in shown.status)
     np.testing.assert_array_equal(shown.labels, labels)
     assert shown.prompts == [Point((5, 6, 7))]
     assert len(shown.set.points.layer.data) == 1
@@ -142,8 +142,8 @@ def test_the_model_of_a_session_is_taken_where_it_is_here(window: Open, tmp_path
     for name, said in ((str(tmp_path), "is open."), ("gone", "not here: going on with")):
         path.write_text(text.replace('"builtin"', json.dumps(name)), encoding="utf-8")
         files.open(str(path))
-        wait_until(lambda said=said: not shown.controller.busy and said in shown.status)
-        assert shown.controller.choice.name == str(tmp_path)
+        wait_until(lambda said=said: not shown.client.busy and said in shown.status)
+        assert shown.client.choice.name == str(tmp_path)
 
 
 def test_the_probability_is_shown_when_wanted(window: Open) -> None:
@@ -162,7 +162,7 @@ def test_a_model_is_downloaded_after_its_licence_was_accepted(
     window: Open,
     hub: Hub,
 ) -> None:
-    shown = window(IMAGE, oracle_desk())
+    shown = window(IMAGE, oracle_workspace())
     view = shown.panel.view
     assert "400 MB" in view.model.itemText(view.model.findData(MODEL))
     view.model_chosen.emit(MODEL)
@@ -176,12 +176,12 @@ def test_a_model_is_downloaded_after_its_licence_was_accepted(
     assert view.error == ""
     assert registry.is_downloaded(MODEL)
     assert view.model.currentData() == MODEL
-    assert shown.controller.choice.name == MODEL
+    assert shown.client.choice.name == MODEL
 
 
 def test_a_failed_download_is_said(window: Open, hub: Hub) -> None:
     hub.listing = b"no"
-    shown = window(IMAGE, oracle_desk())
+    shown = window(IMAGE, oracle_workspace())
     view = shown.panel.view
     view.model_chosen.emit(MODEL)
     view.action.click()
@@ -201,23 +201,23 @@ def test_a_model_in_a_folder_and_another_device(window: Open, tmp_path: Path) ->
     assert view.model.currentText() == "mine"
     view.device_chosen.emit("cpu")
     shown.wait()
-    assert (shown.controller.choice.name, shown.controller.choice.device) == (
+    assert (shown.client.choice.name, shown.client.choice.device) == (
         str(tmp_path / "mine"),
         "cpu",
     )
 
 
 def test_settings_of_the_preferences_are_used(window: Open, monkeypatch: Any) -> None:
-    from napari_nninteractive.plugin import widget
-    from napari_nninteractive.plugin.looks import COLOURS
+    from napari_nninteractive.plugin import panel
+    from napari_nninteractive.plugin.layers.style import COLOURS
     from napari_nninteractive.plugin.settings import Settings
 
-    monkeypatch.setattr(widget, "read_settings", lambda: Settings(False, "fp32", "", "lime"))
+    monkeypatch.setattr(panel, "read_settings", lambda: Settings(False, "fp32", "", "lime"))
     before = dict(COLOURS)
     try:
         shown = window(IMAGE)
         assert not shown.panel.view.auto_run.isChecked()
-        assert shown.controller.choice.precision == "fp32"
+        assert shown.client.choice.precision == "fp32"
         shown.click((5, 6, 7))
         np.testing.assert_allclose(shown.set.points.layer.face_color[0], (0, 1, 0, 1))
         assert shown.voxels() == {}
@@ -229,16 +229,16 @@ def test_settings_of_the_preferences_are_used(window: Open, monkeypatch: Any) ->
 
 
 def test_without_an_image_it_says_what_to_do(make_napari_viewer: Any) -> None:
-    from napari_nninteractive.plugin.widget import Panel
+    from napari_nninteractive.plugin.panel import Panel
 
     viewer = make_napari_viewer()
-    panel = Panel(viewer, oracle_desk())
+    panel = Panel(viewer, oracle_workspace())
     assert "Open an image" in panel.view._fact.text()
     assert not panel.view.tools["point"].isEnabled()
     viewer.add_image(IMAGE)
     spin(20)
-    wait_until(lambda: not panel.controller.busy)
+    wait_until(lambda: not panel.client.busy)
     assert panel.view.tools["point"].isEnabled()
-    assert panel.binder.set.points.layer.mode == "add"
+    assert panel.link.set.points.layer.mode == "add"
     panel.close_panel()
     panel._parts.worker._thread.join(30)

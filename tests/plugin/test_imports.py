@@ -8,7 +8,7 @@ import sys
 
 CODE = """
 import sys
-import napari_nninteractive.plugin.widget
+import napari_nninteractive.plugin.panel
 import napari_nninteractive.plugin.writers
 print(sorted({"torch", "triton", "torchvision", "nnunetv2"} & sys.modules.keys()))
 """
@@ -27,8 +27,8 @@ def test_the_panel_loads_no_torch() -> None:
 
 SLOW = """
 import sys, threading
-from napari_nninteractive.plugin.desk import load_session
-from napari_nninteractive.plugin.marks import ModelChoice
+from napari_nninteractive.workspace.workspace import load_session
+from napari_nninteractive.workspace.commands import ModelChoice
 load_session(ModelChoice(device="cpu"))
 print(sorted({"triton", "torchvision"} & sys.modules.keys()))
 """

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_nninteractive.plugin.looks import role_of
-from napari_nninteractive.plugin.prompt_layers import PointMarks, ShapeMarks
-from napari_nninteractive.plugin.result_layer import ResultLayer
-from napari_nninteractive.plugin.stroke_layer import StrokeMarks
-from napari_nninteractive.plugin.strokes import compare, read_stroke
+from napari_nninteractive.plugin.layers.objects import ObjectsLayer
+from napari_nninteractive.plugin.layers.paint_events import compare, read_stroke
+from napari_nninteractive.plugin.layers.prompts import PointPrompts, ShapePrompts
+from napari_nninteractive.plugin.layers.scribbles import ScribblePrompts
+from napari_nninteractive.plugin.layers.style import role_of
 
 IMAGE = Image(
     np.zeros((4, 5, 6)),
@@ -27,10 +27,10 @@ IMAGE = Image(
 @pytest.mark.parametrize(
     "layer",
     [
-        PointMarks.make(IMAGE, 3, 6),
-        ShapeMarks.make(IMAGE, 3, 6),
-        StrokeMarks.make(IMAGE, (4, 5, 6), 6),
-        ResultLayer.make(IMAGE, (4, 5, 6)),
+        PointPrompts.make(IMAGE, 3, 6),
+        ShapePrompts.make(IMAGE, 3, 6),
+        ScribblePrompts.make(IMAGE, (4, 5, 6), 6),
+        ObjectsLayer.make(IMAGE, (4, 5, 6)),
     ],
     ids=lambda layer: layer.name,
 )
@@ -45,7 +45,7 @@ def test_our_layers_lie_on_the_image_and_are_known(layer: Any) -> None:
 
 @pytest.mark.parametrize(("label", "dtype"), [(255, "u1"), (256, "u2"), (65536, "u4")])
 def test_the_result_grows_with_its_labels(label: int, dtype: str) -> None:
-    result = ResultLayer(ResultLayer.make(IMAGE, (4, 5, 6)), lambda *_: None)
+    result = ObjectsLayer(ObjectsLayer.make(IMAGE, (4, 5, 6)), lambda *_: None)
     result.labels(1)[1, 2, 3] = 7
     labels = result.labels(label)
     assert labels.dtype == dtype

@@ -12,7 +12,7 @@ import pytest
 import torch
 from fixtures.mouse import click, press_key, spin, wait_until
 from fixtures.oracles import raise_at
-from fixtures.windows import Gate, drawn, oracle_desk
+from fixtures.windows import Gate, drawn, oracle_workspace
 from qtpy.QtCore import QCoreApplication, QEvent
 
 from napari_nninteractive.core.prompts import Point
@@ -31,7 +31,7 @@ def start(shown: Any, gate: Gate) -> None:
 
 def test_a_click_made_while_it_computes_is_queued(window: Open) -> None:
     gate = Gate()
-    shown = window(IMAGE, oracle_desk(gate))
+    shown = window(IMAGE, oracle_workspace(gate))
     start(shown, gate)
     assert shown.panel.view.cancel.isEnabled()
     click(shown.viewer, shown.world((5, 16, 17)))
@@ -45,7 +45,7 @@ def test_a_click_made_while_it_computes_is_queued(window: Open) -> None:
 
 def test_cancel_keeps_the_prompt_for_run(window: Open) -> None:
     gate = Gate()
-    shown = window(IMAGE, oracle_desk(gate))
+    shown = window(IMAGE, oracle_workspace(gate))
     start(shown, gate)
     shown.panel.view.cancel.click()
     gate.open.set()
@@ -60,7 +60,7 @@ def test_cancel_keeps_the_prompt_for_run(window: Open) -> None:
 
 def test_when_memory_runs_out_the_cpu_is_offered(window: Open) -> None:
     network = raise_at(1, torch.OutOfMemoryError("CUDA out of memory"), drawn)
-    shown = window(IMAGE, oracle_desk(network))
+    shown = window(IMAGE, oracle_workspace(network))
     shown.click((5, 6, 7))
     view = shown.panel.view
     assert "not enough memory" in view.error
@@ -69,13 +69,13 @@ def test_when_memory_runs_out_the_cpu_is_offered(window: Open) -> None:
     shown.wait()
     assert view.error == ""
     assert view.device.currentText() == "CPU"
-    assert shown.controller.choice.device == "cpu"
+    assert shown.client.choice.device == "cpu"
     assert shown.labels[5, 6, 7] == 1
 
 
 def test_the_image_is_removed_while_it_computes(window: Open) -> None:
     gate = Gate()
-    shown = window(IMAGE, oracle_desk(gate))
+    shown = window(IMAGE, oracle_workspace(gate))
     start(shown, gate)
     shown.viewer.layers.remove(shown.image)
     gate.open.set()
@@ -87,11 +87,11 @@ def test_the_image_is_removed_while_it_computes(window: Open) -> None:
 
 def test_closing_while_it_computes_frees_everything(window: Open) -> None:
     gate = Gate()
-    shown = window(IMAGE, oracle_desk(gate))
+    shown = window(IMAGE, oracle_workspace(gate))
     start(shown, gate)
     parts = shown.panel._parts
     thread = parts.worker._thread
-    gone = [weakref.ref(x) for x in (parts, parts.controller, parts.binder, parts.worker)]
+    gone = [weakref.ref(x) for x in (parts, parts.client, parts.link, parts.worker)]
     gone.append(weakref.ref(shown.panel))
     points, labels = shown.set.points.layer, shown.labels
     shown.viewer.window.remove_dock_widget(shown.panel)
@@ -115,14 +115,14 @@ def test_closing_while_it_computes_frees_everything(window: Open) -> None:
 
 
 def test_the_window_is_closed(make_napari_viewer: Any) -> None:
-    from napari_nninteractive.plugin.widget import Panel
+    from napari_nninteractive.plugin.panel import Panel
 
     viewer = make_napari_viewer()
     viewer.add_image(IMAGE)
-    panel = Panel(viewer, oracle_desk())
+    panel = Panel(viewer, oracle_workspace())
     parts = panel._parts
     viewer.window.add_dock_widget(panel)
-    wait_until(lambda: not parts.controller.busy)
+    wait_until(lambda: not parts.client.busy)
     thread = parts.worker._thread
     viewer.close()
     spin(50)
@@ -132,22 +132,22 @@ def test_the_window_is_closed(make_napari_viewer: Any) -> None:
 
 
 def test_opening_the_panel_again_goes_on_with_its_layers(window: Open) -> None:
-    from napari_nninteractive.plugin.widget import Panel
+    from napari_nninteractive.plugin.panel import Panel
 
     shown = window(IMAGE)
     shown.click((5, 6, 7))
     layers = list(shown.viewer.layers)
     shown.panel.close_panel()
-    shown.panel = Panel(shown.viewer, oracle_desk())
+    shown.panel = Panel(shown.viewer, oracle_workspace())
     shown.wait()
     assert list(shown.viewer.layers) == layers
-    assert shown.controller.label == 2
+    assert shown.client.label == 2
     assert len(shown.set.points.layer.data) == 0
     shown.click((5, 16, 17))
     assert shown.prompts == [Point((5, 16, 17))]
     assert shown.labels[5, 6, 7] == 1
     assert shown.labels[5, 16, 17] == 2
-    assert [o.label for o in shown.controller.objects()] == [1, 2]
+    assert [o.label for o in shown.client.objects()] == [1, 2]
 
 
 def test_two_viewers_do_not_disturb_each_other(window: Open) -> None:
@@ -183,24 +183,24 @@ def test_two_images_have_layers_of_their_own(window: Open) -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_through_the_public_proxy(make_napari_viewer_proxy: Any) -> None:
-    from napari_nninteractive.plugin.widget import Panel
+    from napari_nninteractive.plugin.panel import Panel
 
     viewer = make_napari_viewer_proxy()
     image = viewer.add_image(np.stack([IMAGE] * 2), axis_labels=("t", "z", "y", "x"))
-    panel = Panel(viewer, oracle_desk())
-    controller = panel.controller
-    wait_until(lambda: not controller.busy)
-    points = panel.binder.set.points.layer
+    panel = Panel(viewer, oracle_workspace())
+    client = panel.client
+    wait_until(lambda: not client.busy)
+    points = panel.link.set.points.layer
     assert points.mode == "add"
     points.add([[0, 5, 6, 7]])
-    wait_until(lambda: not controller.busy)
-    assert [m.prompt for m in controller.marks] == [Point((5, 6, 7))]
+    wait_until(lambda: not client.busy)
+    assert [m.prompt for m in client.placed] == [Point((5, 6, 7))]
     panel.view.tools["box"].click()
     viewer.dims.set_point(0, 1)
-    wait_until(lambda: controller.source.frame.index[0] == 1)
+    wait_until(lambda: client.source.frame.index[0] == 1)
     panel.view.next.click()
     viewer.layers.remove(image)
-    wait_until(lambda: not controller.busy)
+    wait_until(lambda: not client.busy)
     assert "removed" in panel.view.error
     thread = panel._parts.worker._thread
     panel.close_panel()
@@ -217,7 +217,7 @@ def test_layers_that_were_deleted_are_made_again(window: Open) -> None:
     shown.panel.view.objects.renamed.emit(1, "first")
     for name in ("image: points", "image: objects"):
         shown.viewer.layers.remove(name)
-    assert shown.controller.marks, "the prompts are not lost with their layer"
+    assert shown.client.placed, "the prompts are not lost with their layer"
     shown.choose("point")
     shown.wait()
     np.testing.assert_array_equal(shown.labels, labels)
@@ -233,7 +233,7 @@ def test_the_data_of_the_image_are_replaced(window: Open) -> None:
     shown.wait()
     assert shown.prompts == [Point((5, 6, 7))]
     assert shown.labels[5, 6, 7] == 1
-    assert shown.controller.desk.session.volume.data is shown.image.data
+    assert shown.client.workspace.session.volume.data is shown.image.data
     shown.image.data = IMAGE[:, :20, :20]
     shown.wait()
     assert shown.prompts == []
@@ -243,7 +243,7 @@ def test_the_data_of_the_image_are_replaced(window: Open) -> None:
 
 
 def test_the_cost_is_said_before_the_first_prompt(window: Open) -> None:
-    from napari_nninteractive.plugin.desk import Desk
+    from napari_nninteractive.workspace.workspace import Workspace
 
     asked = []
 
@@ -251,6 +251,6 @@ def test_the_cost_is_said_before_the_first_prompt(window: Open) -> None:
         asked.append(session)
         return "About 2 s for a prompt."
 
-    shown = window(IMAGE, Desk(oracle_desk()._load, cost))
+    shown = window(IMAGE, Workspace(oracle_workspace()._load, cost))
     wait_until(lambda: shown.status == "About 2 s for a prompt.")
-    assert asked == [shown.controller.desk.session]
+    assert asked == [shown.client.workspace.session]

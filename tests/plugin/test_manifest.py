@@ -27,7 +27,7 @@ def test_the_widget_opens_by_its_manifest(make_napari_viewer_proxy: Any) -> None
     viewer.add_image(IMAGE)
     _, panel = viewer.window.add_plugin_dock_widget(NAME)
     assert panel.view.tools["point"].isEnabled()
-    wait_until(lambda: not panel.controller.busy)
+    wait_until(lambda: not panel.client.busy)
     thread = panel._parts.worker._thread
     panel.close_panel()
     thread.join(30)

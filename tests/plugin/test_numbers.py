@@ -13,10 +13,10 @@ from fixtures.mouse import click, drag, press_key, wait_until
 from napari.layers import Image
 
 from napari_nninteractive.core.prompts import BoxPrompt, Point
-from napari_nninteractive.plugin.book import Book
-from napari_nninteractive.plugin.result import count, numbered
-from napari_nninteractive.plugin.result_layer import ResultLayer
-from napari_nninteractive.plugin.strokes import Stroke
+from napari_nninteractive.plugin.layers.objects import ObjectsLayer
+from napari_nninteractive.workspace.commands import Stroke
+from napari_nninteractive.workspace.label_map import count, numbered
+from napari_nninteractive.workspace.objects import ObjectTable
 
 IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
 
@@ -51,12 +51,12 @@ def test_numbers_for_labels(
     ids=["nothing", "the current one's", "another's", "nobody's", "nobody's, but a label in use"],
 )
 def test_who_owns_what_is_painted(number: int, owner: int) -> None:
-    book = Book(voxels=Counter({1: 10, 2: 5, 3: 2}), numbers={2: 1, 3: 5}, highest=3)
-    assert book.owner(number, 3) == owner
-    assert book.number(owner) == number
+    table = ObjectTable(voxels=Counter({1: 10, 2: 5, 3: 2}), numbers={2: 1, 3: 5}, highest=3)
+    assert table.owner(number, 3) == owner
+    assert table.number(owner) == number
 
 
-class Painter:
+class PaintListener:
     """Notes what it is told; voxels painted with a number go to object 2."""
 
     def __init__(self) -> None:
@@ -78,20 +78,22 @@ class Painter:
         return 2 if number else 0
 
 
-def result(painter: Painter) -> ResultLayer:
-    made = ResultLayer(ResultLayer.make(Image(np.zeros((4, 5, 6)), name="i"), (4, 5, 6)), painter)
+def result(listener: PaintListener) -> ObjectsLayer:
+    made = ObjectsLayer(
+        ObjectsLayer.make(Image(np.zeros((4, 5, 6)), name="i"), (4, 5, 6)), listener
+    )
     labels = made.labels(1)
     labels[1, 1, 1:3], labels[1, 1, 3:5] = 1, 2
     return made
 
 
-def show(made: ResultLayer, numbers: dict[int, int]) -> None:
+def show(made: ObjectsLayer, numbers: dict[int, int]) -> None:
     compute, then = made.renumber(numbers)
     then(compute())
 
 
 def test_the_layer_shows_numbers_and_keeps_labels() -> None:
-    made = result(Painter())
+    made = result(PaintListener())
     show(made, {2: 1})
     assert made.layer.data[1, 1].tolist() == [0, 1, 1, 1, 1, 0]
     assert made.labels(1)[1, 1].tolist() == [0, 1, 1, 2, 2, 0]
@@ -100,17 +102,17 @@ def test_the_layer_shows_numbers_and_keeps_labels() -> None:
     made.announce({2: 1, 3: 300})
     made.redraw([(slice(1, 2), slice(1, 2), slice(0, 6))])
     assert made.layer.data[1, 1].tolist() == [300, 1, 1, 1, 1, 0]
-    again = ResultLayer(made.layer, Painter())  # as a panel that is opened later
+    again = ObjectsLayer(made.layer, PaintListener())  # as a panel that is opened later
     assert again.numbers == {2: 1, 3: 300}
     assert again.labels(1)[1, 1].tolist() == [3, 1, 1, 2, 2, 0]
     show(made, {})
     assert made.layer.data[1, 1].tolist() == [3, 1, 1, 2, 2, 0]
     assert made.numbers == {}
-    assert ResultLayer(made.layer, Painter()).numbers == {}
+    assert ObjectsLayer(made.layer, PaintListener()).numbers == {}
 
 
 def test_what_is_written_while_numbers_are_computed_is_not_lost() -> None:
-    made = result(Painter())
+    made = result(PaintListener())
     compute, then = made.renumber({2: 1})
     shown = compute()
     made.labels(1)[0, 0, 0] = 2
@@ -121,8 +123,8 @@ def test_what_is_written_while_numbers_are_computed_is_not_lost() -> None:
 
 
 def test_strokes_of_numbers_become_strokes_of_labels() -> None:
-    painter = Painter()
-    made = result(painter)
+    listener = PaintListener()
+    made = result(listener)
     show(made, {2: 1})
     made.layer.brush_size = 1
     for voxel, number in (((1, 3, 3), 1), ((1, 1, 1), 0)):
@@ -130,8 +132,8 @@ def test_strokes_of_numbers_become_strokes_of_labels() -> None:
             made.layer.paint(voxel, number)
     assert made.labels(1)[1, 3, 3] == 2
     assert made.labels(1)[1, 1].tolist() == [0, 0, 1, 2, 2, 0]
-    assert painter.counts == [{2: 1}, {1: -1}]
-    assert [s.new.ravel().tolist() for s in painter.strokes] == [[2], [0]]
+    assert listener.counts == [{2: 1}, {1: -1}]
+    assert [s.new.ravel().tolist() for s in listener.strokes] == [[2], [0]]
 
 
 def test_a_class_of_objects(window: Open, tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_a_class_of_objects(window: Open, tmp_path: Path) -> None:
     shown.wait()
     shown.drag([(5, 3.6, 6.6), (5, 6, 9), (5, 9.4, 13.4)])
     assert shown.voxels() == {1: 60}, "one number for both"
-    assert [o.voxels for o in shown.controller.objects()] == [36, 24]
+    assert [o.voxels for o in shown.client.objects()] == [36, 24]
     assert [view.objects.item(row, 0).text() for row in (0, 1)] == ["1", "1"]
 
     shown.panel._parts.files.save(str(tmp_path / "work.nni.json"))
@@ -165,11 +167,11 @@ def test_a_class_of_objects(window: Open, tmp_path: Path) -> None:
     assert "from 1 to" in view.error
 
     for label in (1, 2):
-        shown.controller.delete_object(label)
+        shown.client.delete_object(label)
     shown.wait()
     assert shown.voxels() == {}
     shown.panel._parts.files.open(str(tmp_path / "work.nni.json"))
-    wait_until(lambda: not shown.controller.busy and "open" in shown.status)
+    wait_until(lambda: not shown.client.busy and "open" in shown.status)
     shown.wait()
     assert shown.voxels() == {1: 60}
 
@@ -187,12 +189,12 @@ def test_an_object_is_picked_and_painted_by_its_number(window: Open) -> None:
     layer.mode = "pick"
     click(shown.viewer, shown.world((5, 5, 5)))
     shown.wait()
-    assert shown.controller.label == 1
+    assert shown.client.label == 1
     assert shown.prompts == [BoxPrompt((5, 4, 4), (6, 8, 8))]
     assert layer.selected_label == 1
     click(shown.viewer, shown.world((5, 22, 5)))  # nothing is there
     shown.wait()
-    assert shown.controller.label == 1
+    assert shown.client.label == 1
 
     shown.panel.view.objects.item(1, 0).setText("1")
     shown.wait()
@@ -200,11 +202,11 @@ def test_an_object_is_picked_and_painted_by_its_number(window: Open) -> None:
     layer.selected_label, layer.brush_size, layer.mode = 1, 1, "paint"
     drag(shown.viewer, [shown.world(p) for p in ((5, 10, 10), (5, 10, 11), (5, 10, 12))])
     shown.wait()
-    assert [o.voxels for o in shown.controller.objects()] == [19, 36]
+    assert [o.voxels for o in shown.client.objects()] == [19, 36]
     layer.mode = "pick"
     click(shown.viewer, shown.world((5, 16, 16)))
     shown.wait()
-    assert shown.controller.label == 2, "the object under the cursor, of those with this number"
+    assert shown.client.label == 2, "the object under the cursor, of those with this number"
 
 
 def test_prompts_of_a_class_are_apart(window: Open) -> None:
@@ -224,7 +226,7 @@ def test_prompts_of_a_class_are_apart(window: Open) -> None:
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4"])
 def test_voxels_are_counted(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_nninteractive.plugin.result._COUNTED", 7)
+    monkeypatch.setattr("napari_nninteractive.workspace.label_map._COUNTED", 7)
     labels = np.random.default_rng(0).integers(0, 4, (3, 4, 5)).astype(dtype)
     assert count(labels) == {n: np.count_nonzero(labels == n) for n in (1, 2, 3)}
     assert count(np.zeros((2, 2), dtype)) == {}

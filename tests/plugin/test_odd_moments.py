@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures.mouse import drag, spin, wait_until
-from fixtures.windows import oracle_desk
+from fixtures.windows import oracle_workspace
 from qtpy.QtWidgets import QTableWidgetItem
 
 from napari_nninteractive.core.prompts import InitialMask, Lasso, Point
-from napari_nninteractive.plugin import saved, widget
-from napari_nninteractive.plugin.book import ObjectRow
-from napari_nninteractive.plugin.object_table import ObjectTable
+from napari_nninteractive.plugin import panel
+from napari_nninteractive.plugin.view.object_list import ObjectList
+from napari_nninteractive.workspace import session_file
+from napari_nninteractive.workspace.objects import ObjectRow
 
 IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
 
@@ -102,11 +103,11 @@ def test_objects_made_before_the_panel_was_reopened_are_saved(window: Open, tmp_
     thread = shown.panel._parts.worker._thread
     shown.panel.close_panel()
     thread.join(30)
-    shown.panel = widget.Panel(shown.viewer, oracle_desk())
+    shown.panel = panel.Panel(shown.viewer, oracle_workspace())
     shown.wait()
     shown.panel._parts.files.save(str(tmp_path / "again.json"))
     shown.wait()
-    session = saved.read(tmp_path / "again.json")
+    session = session_file.read(tmp_path / "again.json")
     frames = {frame.index: set(frame.result) for frame in session.frames}
     assert {index: labels for index, labels in frames.items() if labels} == {
         (0, 0, 0, 0): {2},
@@ -135,7 +136,7 @@ def test_more_objects_than_a_byte_holds(window: Open) -> None:
     shown.choose("point")
     shown.click((9, 18, 6))
     assert shown.panel.view.error == ""
-    assert shown.controller.label == 256
+    assert shown.client.label == 256
     assert shown.set.result.layer.selected_label == 256
     assert shown.labels[9, 18, 6] == 256
     assert (shown.labels[6, 15, 15:18] == 255).all()
@@ -146,7 +147,7 @@ def test_a_removed_layer_of_objects_comes_back_with_all_times(window: Open) -> N
     shown.click((0, 5, 6, 7))
     shown.panel.view.next.click()
     shown.click((2, 5, 15, 15))
-    shown.controller.rename(1, "first")
+    shown.client.rename(1, "first")
     before = shown.labels.copy()
     assert set(np.unique(before)) == {0, 1, 2}
     shown.viewer.layers.remove(shown.set.result.layer)
@@ -154,7 +155,7 @@ def test_a_removed_layer_of_objects_comes_back_with_all_times(window: Open) -> N
     shown.choose("point")
     shown.wait()
     assert np.array_equal(shown.labels, before)
-    rows = {row.label: (row.name, row.voxels) for row in shown.controller.objects()}
+    rows = {row.label: (row.name, row.voxels) for row in shown.client.objects()}
     assert rows == {
         1: ("first", np.count_nonzero(before == 1)),
         2: ("Object 2", np.count_nonzero(before == 2)),
@@ -164,12 +165,12 @@ def test_a_removed_layer_of_objects_comes_back_with_all_times(window: Open) -> N
 def test_work_without_a_pause_is_kept_too(
     window: Open, state_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(widget, "SAVE_AFTER", 600)
-    monkeypatch.setattr(widget, "SAVE_AT_LAST", 1500)
+    monkeypatch.setattr(panel, "SAVE_AFTER", 600)
+    monkeypatch.setattr(panel, "SAVE_AT_LAST", 1500)
     shown = window(IMAGE)
     shown.click((5, 6, 7))
     for number in range(40):  # never 600 ms without a change
-        shown.controller.rename(1, f"name {number}")
+        shown.client.rename(1, f"name {number}")
         spin(100)
         if list(state_folder.glob("*.json")):
             break
@@ -190,7 +191,7 @@ def test_an_image_that_cannot_be_segmented_is_said_and_the_work_on_the_last_stay
     combo.activated.emit(combo.currentIndex())
     shown.wait()
     assert "fewer than two are space" in shown.panel.view.error
-    assert shown.panel.binder.image is shown.image
+    assert shown.panel.link.image is shown.image
     assert combo.currentText() == "image"
     assert shown.prompts == [Point((5, 6, 7))]
     assert np.array_equal(shown.labels, before)
@@ -214,9 +215,9 @@ def test_a_copy_of_the_objects_stays_as_it_is(window: Open) -> None:
     shown.viewer.add_layer(copy)
     before = copy.data.copy()
     other = shown.viewer.add_image(IMAGE[:6], name="other")
-    shown.panel.binder.choose(other)
-    shown.panel.binder.choose(shown.image)
-    shown.panel.binder.arm()
+    shown.panel.link.choose(other)
+    shown.panel.link.choose(shown.image)
+    shown.panel.link.arm()
     shown.wait()
     assert shown.set.result.layer is original
     shown.click((8, 15, 15))
@@ -293,16 +294,16 @@ def row(label: int, voxels: int, *, current: bool = False) -> ObjectRow:
 def test_the_table_changes_what_changed_and_makes_nothing_anew(
     qapp: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = ObjectTable()
+    table = ObjectList()
     table.show_rows([row(n, 10 * n) for n in range(1, 301)], "µm³")
     made = []
-    original = ObjectTable.setItem
+    original = ObjectList.setItem
 
     def counted(self: Any, at: int, column: int, item: QTableWidgetItem) -> None:
         made.append((at, column))
         original(self, at, column, item)
 
-    monkeypatch.setattr(ObjectTable, "setItem", counted)
+    monkeypatch.setattr(ObjectList, "setItem", counted)
     table.show_rows([row(n, 10 * n + (n == 7), current=n == 9) for n in range(1, 302)], "µm³")
     assert made == [(300, column) for column in range(5)]
     assert table.item(6, 2).text() == "71"
@@ -318,10 +319,10 @@ def test_the_newest_prompt_is_in_sight(window: Open) -> None:
     shown = window(IMAGE)
     shown.panel.view.auto_run.setChecked(False)
     for x in range(4, 20, 2):
-        shown.controller.add(Point((5, 6, x)))
-    wait_until(lambda: shown.panel.view.marks.count() == 8)
+        shown.client.add(Point((5, 6, x)))
+    wait_until(lambda: shown.panel.view.prompts.count() == 8)
     spin(50)
-    bar = shown.panel.view.marks.verticalScrollBar()
+    bar = shown.panel.view.prompts.verticalScrollBar()
     assert bar.maximum() > 0
     assert bar.value() == bar.maximum()
 
@@ -329,14 +330,14 @@ def test_the_newest_prompt_is_in_sight(window: Open) -> None:
 def test_objects_of_an_image_with_channels_are_counted_once(window: Open) -> None:
     shown = window(np.stack([IMAGE] * 3), axis_labels=("c", "z", "y", "x"))
     shown.click((0, 5, 6, 7))
-    before = {row.label: row.voxels for row in shown.controller.objects()}
+    before = {row.label: row.voxels for row in shown.client.objects()}
     assert before == {1: np.count_nonzero(shown.labels[0])}
     thread = shown.panel._parts.worker._thread
     shown.panel.close_panel()
     thread.join(30)
-    shown.panel = widget.Panel(shown.viewer, oracle_desk())
+    shown.panel = panel.Panel(shown.viewer, oracle_workspace())
     shown.wait()
-    assert {row.label: row.voxels for row in shown.controller.objects()} == before
+    assert {row.label: row.voxels for row in shown.client.objects()} == before
 
 
 def test_painting_by_hand_counts_in_all_channels(window: Open) -> None:
@@ -345,16 +346,16 @@ def test_painting_by_hand_counts_in_all_channels(window: Open) -> None:
     shown.panel.view.next.click()
     shown.click((0, 5, 15, 15))
     before = shown.labels.copy()
-    sizes = {row.label: row.voxels for row in shown.controller.objects()}
+    sizes = {row.label: row.voxels for row in shown.client.objects()}
     layer = shown.set.result.layer
     shown.viewer.layers.selection.active = layer
     layer.selected_label, layer.brush_size, layer.mode = 2, 1, "paint"
     shown.drag([(1, 5, 6, 6), (1, 5, 6, 7), (1, 5, 6, 8)])
     assert (shown.labels == shown.labels[:1]).all()
     assert (shown.labels[0, 5, 6, 6:9] == 2).all()
-    rows = {row.label: row.voxels for row in shown.controller.objects()}
+    rows = {row.label: row.voxels for row in shown.client.objects()}
     assert rows == {n: np.count_nonzero(shown.labels[0] == n) for n in (1, 2)} != sizes
     shown.panel.view.undo.click()
     shown.wait()
     assert np.array_equal(shown.labels, before)
-    assert {row.label: row.voxels for row in shown.controller.objects()} == sizes
+    assert {row.label: row.voxels for row in shown.client.objects()} == sizes

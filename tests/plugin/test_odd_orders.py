@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures.mouse import click, drag, press_key, spin, wait_until
-from fixtures.windows import Gate, oracle_desk
+from fixtures.windows import Gate, oracle_workspace
 
+from napari_nninteractive.core.frame import frame_of
 from napari_nninteractive.core.prompts import Point
 from napari_nninteractive.errors import ModelError
-from napari_nninteractive.plugin import texts
-from napari_nninteractive.plugin.convert import frame_of
-from napari_nninteractive.plugin.marks import Source
+from napari_nninteractive.plugin.view import messages
+from napari_nninteractive.workspace.commands import ImageSource
 
 IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
 
@@ -40,7 +40,7 @@ def test_an_object_of_another_channel_comes_back_with_its_prompts(window: Open) 
     shown.panel.view.objects.selectRow(0)
     shown.panel.view.edit.click()
     shown.wait()
-    assert shown.controller.source.frame.channel is None
+    assert shown.client.source.frame.channel is None
     assert shown.panel.view.channel.currentData() is None
     assert shown.prompts == [Point((5, 6, 7))]
     assert shown.voxels() == made
@@ -71,12 +71,12 @@ def test_painting_other_objects_is_undone(window: Open) -> None:
     shown.panel.view.undo.click()
     shown.wait()
     np.testing.assert_array_equal(shown.labels, before)
-    assert [o.label for o in shown.controller.objects()] == [1]
-    assert shown.controller.objects()[0].voxels == np.count_nonzero(before == 1)
+    assert [o.label for o in shown.client.objects()] == [1]
+    assert shown.client.objects()[0].voxels == np.count_nonzero(before == 1)
     shown.panel.view.redo.click()
     shown.wait()
     np.testing.assert_array_equal(shown.labels, after)
-    assert {o.label: o.voxels for o in shown.controller.objects()} == shown.voxels()
+    assert {o.label: o.voxels for o in shown.client.objects()} == shown.voxels()
 
 
 def test_nothing_is_left_of_an_object_that_was_undone(window: Open) -> None:
@@ -92,10 +92,10 @@ def test_nothing_is_left_of_an_object_that_was_undone(window: Open) -> None:
     for _ in range(2):
         shown.panel.view.undo.click()
         shown.wait()
-    assert [o.label for o in shown.controller.objects()] == [1]
+    assert [o.label for o in shown.client.objects()] == [1]
     press_key(shown.viewer, "N")
     shown.wait()
-    assert shown.controller.label == 2
+    assert shown.client.label == 2
 
 
 def test_the_prompt_chosen_in_the_list_is_flipped(window: Open) -> None:
@@ -103,8 +103,8 @@ def test_the_prompt_chosen_in_the_list_is_flipped(window: Open) -> None:
     shown.click((5, 6, 7))
     shown.click((5, 16, 17))
     view = shown.panel.view
-    view.marks.setCurrentRow(0)
-    view.marks.itemClicked.emit(view.marks.item(0))
+    view.prompts.setCurrentRow(0)
+    view.prompts.itemClicked.emit(view.prompts.item(0))
     view.flip.click()
     shown.wait()
     assert shown.prompts == [Point((5, 6, 7), False), Point((5, 16, 17))]
@@ -118,11 +118,11 @@ def test_a_mask_has_no_sign_to_flip(window: Open) -> None:
     view = shown.panel.view
     view.start.click()
     shown.wait()
-    view.marks.setCurrentRow(0)
+    view.prompts.setCurrentRow(0)
     view.flip.click()
     shown.wait()
     assert "have a sign" in view.error
-    assert view.marks.count() == 1
+    assert view.prompts.count() == 1
 
 
 def test_the_voxels_of_the_image_change(window: Open) -> None:
@@ -134,7 +134,7 @@ def test_the_voxels_of_the_image_change(window: Open) -> None:
     assert shown.set.result.layer.scale.tolist() == [4, 1, 1]
     assert shown.set.points.layer.units == shown.image.units
     assert "4 × 1 × 1 µm" in shown.panel.view._fact.text()
-    (row,) = shown.controller.objects()
+    (row,) = shown.client.objects()
     assert row.volume == row.voxels * 4
     shown.click((7, 16, 17))
     assert shown.prompts == [Point((5, 6, 7)), Point((7, 16, 17))]
@@ -151,7 +151,7 @@ class Press:
 
 def test_an_object_is_written_during_a_stroke(window: Open) -> None:
     gate = Gate()
-    shown = window(IMAGE, oracle_desk(gate))
+    shown = window(IMAGE, oracle_workspace(gate))
     shown.look_at((5, 6, 7))
     click(shown.viewer, shown.world((5, 6, 7)))
     wait_until(gate.reached.is_set)
@@ -164,7 +164,7 @@ def test_an_object_is_written_during_a_stroke(window: Open) -> None:
         shown.wait()
         layer.paint((5, 6, 8), 9)
     shown.wait()
-    assert {o.label: o.voxels for o in shown.controller.objects() if o.voxels} == shown.voxels()
+    assert {o.label: o.voxels for o in shown.client.objects() if o.voxels} == shown.voxels()
 
 
 def test_no_prompts_in_3d_and_the_tool_is_armed_after_it(window: Open) -> None:
@@ -195,16 +195,16 @@ def test_only_what_is_not_the_object_is_no_object(window: Open) -> None:
 
 
 def test_a_model_that_cannot_be_loaded_is_given_back(window: Open) -> None:
-    desk = oracle_desk()
-    load = desk._load
+    workspace = oracle_workspace()
+    load = workspace._load
 
     def only_builtin(choice: Any) -> Any:
         if choice.name != "builtin":
             raise ModelError("There is no model in this folder; choose another.")
         return load(choice)
 
-    desk._load = only_builtin  # type: ignore[method-assign]
-    shown = window(IMAGE, desk)
+    workspace._load = only_builtin  # type: ignore[method-assign]
+    shown = window(IMAGE, workspace)
     shown.click((5, 6, 7))
     shown.panel._parts.models.choose_folder("/nowhere")
     shown.wait()
@@ -238,7 +238,7 @@ def test_new_and_renamed_images_are_in_the_list(window: Open) -> None:
     shown.viewer.add_image(IMAGE, name="new")
     shown.wait()
     assert shown.panel.view.image.currentText() == "new"
-    assert shown.controller.source is not None
+    assert shown.client.source is not None
 
 
 def test_a_2d_image_has_areas_and_no_slices(window: Open) -> None:
@@ -246,7 +246,7 @@ def test_a_2d_image_has_areas_and_no_slices(window: Open) -> None:
     shown.click((6, 7))
     view = shown.panel.view
     assert view.objects.horizontalHeaderItem(3).text() == "µm²"
-    assert view.marks.item(0).text() == "+ Point"
+    assert view.prompts.item(0).text() == "+ Point"
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,8 @@ def test_a_2d_image_has_areas_and_no_slices(window: Open) -> None:
 )
 def test_other_axes_are_named(labels: tuple[str, ...], said: str) -> None:
     frame = frame_of((3, 4, 5, 6), position=(1, 0, 0, 0))
-    source = Source("k", np.zeros((3, 4, 5, 6)), frame)
-    assert texts.image_fact(source, "px", labels).endswith(said)
+    source = ImageSource("k", np.zeros((3, 4, 5, 6)), frame)
+    assert messages.image_fact(source, "px", labels).endswith(said)
 
 
 def test_long_messages_do_not_grow_the_panel(window: Open) -> None:

@@ -13,7 +13,7 @@ from fixtures.mouse import drag, press_key, spin, wait_until
 from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Scribble
 from napari_nninteractive.core.samples import nuclei
 from napari_nninteractive.core.simulate import centre_point
-from napari_nninteractive.plugin.desk import Desk
+from napari_nninteractive.workspace.workspace import Workspace
 
 IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
 
@@ -42,7 +42,7 @@ def sample() -> Any:
 
 def test_the_first_click_gives_an_object(window: Open, sample: Any) -> None:
     made, _, truth = sample
-    shown = window(made.image, Desk(), scale=made.spacing, units=("um",) * 3)
+    shown = window(made.image, Workspace(), scale=made.spacing, units=("um",) * 3)
     shown.click(centre_point(truth).position)
     assert shown.panel.view.error == ""
     assert dice(shown.labels == 1, truth) >= 0.8
@@ -53,7 +53,7 @@ def test_the_first_click_gives_an_object(window: Open, sample: Any) -> None:
 @pytest.mark.parametrize("tool", ["box", "scribble", "lasso"])
 def test_other_tools_give_an_object(window: Open, sample: Any, tool: str) -> None:
     made, _, truth = sample
-    shown = window(made.image, Desk(), scale=made.spacing)
+    shown = window(made.image, Workspace(), scale=made.spacing)
     z = centre_point(truth).position[0]
     rows, columns = np.nonzero(truth[z])
     low, high = (rows.min(), columns.min()), (rows.max(), columns.max())
@@ -91,7 +91,7 @@ def test_each_tool_makes_its_prompt(window: Open) -> None:
     assert lasso.bounds.start == (9, 13, 13)
     assert lasso.bounds.shape == (1, 6, 6)
     assert [m.positive for m in shown.prompts] == [True, False, True, True]
-    assert shown.panel.view.marks.count() == 4
+    assert shown.panel.view.prompts.count() == 4
 
 
 def test_a_negative_prompt_takes_something_away(window: Open) -> None:
@@ -230,10 +230,10 @@ def test_the_list_goes_to_a_prompt_and_deletes_it(window: Open) -> None:
     shown = window(IMAGE)
     shown.click((5, 6, 7))
     shown.click((9, 16, 17))
-    marks = shown.panel.view.marks
-    assert [marks.item(i).text() for i in range(2)] == ["+ Point, z 5", "+ Point, z 9"]
-    marks.setCurrentRow(0)
-    marks.itemClicked.emit(marks.item(0))
+    prompts = shown.panel.view.prompts
+    assert [prompts.item(i).text() for i in range(2)] == ["+ Point, z 5", "+ Point, z 9"]
+    prompts.setCurrentRow(0)
+    prompts.itemClicked.emit(prompts.item(0))
     assert shown.viewer.dims.point[0] == 5
     shown.panel.view.delete.click()
     shown.wait()
@@ -247,7 +247,7 @@ def test_next_object_keeps_the_first_and_their_border(window: Open) -> None:
     shown.drag([(5, 3.6, 3.6), (5, 6, 6), (5, 9.4, 9.4)])
     press_key(shown.viewer, "N")
     shown.wait()
-    assert shown.panel.view.marks.count() == 0
+    assert shown.panel.view.prompts.count() == 0
     assert len(shown.set.shapes.layer.data) == 0
     first = shown.labels == 1
     shown.drag([(5, 3.6, 6.6), (5, 6, 9), (5, 9.4, 13.4)])
@@ -291,7 +291,7 @@ def test_a_rotated_and_anisotropic_layer(window: Open) -> None:
     assert shown.labels[5, 6, 7] == 1
     result = shown.set.result.layer
     np.testing.assert_allclose(result.data_to_world((5, 6, 7)), shown.world((5, 6, 7)))
-    assert shown.controller.source.spacing == pytest.approx((3, 1, 0.5))
+    assert shown.client.source.spacing == pytest.approx((3, 1, 0.5))
 
 
 def test_a_2d_image(window: Open) -> None:
@@ -313,7 +313,7 @@ def test_an_rgb_image(window: Open) -> None:
     assert shown.labels[6, 7] == 1
     shown.panel.view.channel_chosen.emit(1)
     shown.wait()
-    assert shown.controller.source.frame.channel == 1
+    assert shown.client.source.frame.channel == 1
     shown.click((16, 17))
     assert shown.labels[16, 17] == 2
 
@@ -331,7 +331,7 @@ def test_the_panel_follows_the_time_that_is_shown(window: Open) -> None:
     shown = window(np.stack([IMAGE] * 3), axis_labels=("t", "z", "y", "x"))
     shown.viewer.dims.set_point(0, 0)
     wait_until(lambda: "time 0" in shown.panel.view._fact.text())
-    assert shown.controller.source.frame.holds((0, 0, 0, 0))
+    assert shown.client.source.frame.holds((0, 0, 0, 0))
 
 
 def test_a_lazy_image(window: Open) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "Point",
     "Prompt",
     "Scribble",
+    "flipped",
     "prompt_from_json",
     "prompt_to_json",
 ]
@@ -457,3 +458,17 @@ def prompt_from_json(record: object) -> Prompt:
         if isinstance(error, PromptError):
             raise
         raise PromptError(f"The record of a {record['type']} is damaged: {error}.") from error
+
+
+def flipped(prompt: Prompt) -> Prompt:
+    """Same prompt with the other sign."""
+    match prompt:
+        case Point():
+            return Point(prompt.position, not prompt.positive)
+        case BoxPrompt():
+            return BoxPrompt(prompt.start, prompt.stop, not prompt.positive)
+        case Scribble():
+            return Scribble(prompt.mask, prompt.origin, not prompt.positive)
+        case Lasso():
+            return Lasso(prompt.mask, prompt.origin, not prompt.positive)
+    raise PromptError("Only points, boxes, scribbles and lassos have a sign to flip.")

@@ -9,7 +9,7 @@ from napari.settings import get_plugin_settings
 from napari.utils.colormaps.standardize_color import transform_color
 
 from napari_nninteractive.engine.registry import CACHE_VARIABLE
-from napari_nninteractive.plugin.looks import COLOURS
+from napari_nninteractive.plugin.layers.style import COLOURS
 
 __all__ = ["Settings", "read_settings"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.io import Geometry
 from napari_nninteractive.io.write import write_image
-from napari_nninteractive.plugin.texts import short_unit
+from napari_nninteractive.plugin.view.messages import short_unit
 
 __all__ = ["geometry_of", "write_labels", "write_labels_zarr"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.engine.results import Prediction
 from napari_nninteractive.errors import DeviceMemoryError
-from napari_nninteractive.plugin.convert import Frame
-from napari_nninteractive.plugin.marks import Source
+from napari_nninteractive.workspace.commands import ImageSource
 
 __all__ = [
     "channel_count",
@@ -64,7 +64,7 @@ def channel_count(image: Any, frame: Frame) -> int:
     return 3 if image.rgb else frame.shape[frame.channels]
 
 
-def image_fact(source: Source, unit: str, names: Sequence[str] = ()) -> str:
+def image_fact(source: ImageSource, unit: str, names: Sequence[str] = ()) -> str:
     """Size of an image in words, and where its other axes stand, by their names if they have some."""
     frame = source.frame
     space = len(frame.spatial)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
 from napari_nninteractive.engine.history import ObjectState, State, Step, in_force
+from napari_nninteractive.engine.preload import open_torch_libraries
 from napari_nninteractive.engine.results import CancelToken, Prediction
 from napari_nninteractive.errors import (
     Cancelled,
@@ -21,33 +22,32 @@ from napari_nninteractive.errors import (
     NNInteractiveError,
     PromptError,
 )
-from napari_nninteractive.plugin.marks import (
+from napari_nninteractive.workspace.commands import (
     Add,
     Change,
     Command,
+    CommandOutcome,
     Delete,
-    Mark,
+    ImageSource,
     ModelChoice,
-    Outcome,
     Paint,
+    PlacedPrompt,
     Redo,
     Remove,
     Replace,
     Reset,
     Run,
     Show,
-    Source,
+    Stroke,
     SwitchTo,
     Undo,
 )
-from napari_nninteractive.plugin.preload import open_torch_libraries
-from napari_nninteractive.plugin.saved import SavedObject
-from napari_nninteractive.plugin.strokes import Stroke
+from napari_nninteractive.workspace.session_file import SavedObject
 
 if TYPE_CHECKING:
     from napari_nninteractive.engine.session import InferenceSession
 
-__all__ = ["Desk", "Moment", "load_session", "measure_cost"]
+__all__ = ["Moment", "Workspace", "load_session", "measure_cost"]
 
 Steps = tuple[Step, ...]
 ProgressLike = Callable[[Any], object]
@@ -118,7 +118,7 @@ class _Timeline:
         self.now = moment
 
 
-class Desk:
+class Workspace:
     """Runs commands on a session.
 
     Parameters
@@ -140,7 +140,9 @@ class Desk:
         self._opened: object = None
         self._version = 0
         self._timelines: dict[object, _Timeline] = {}
-        self._marks: dict[int, Mark] = {}  # by identity of the prompt, which the mark keeps alive
+        self._placed: dict[
+            int, PlacedPrompt
+        ] = {}  # by identity of the prompt, which the placed prompt keeps alive
 
     @property
     def session(self) -> InferenceSession | None:
@@ -158,14 +160,14 @@ class Desk:
             return ""
         return self._cost(self._session)
 
-    def ready(self, choice: ModelChoice, source: Source, label: int) -> InferenceSession:
+    def ready(self, choice: ModelChoice, source: ImageSource, label: int) -> InferenceSession:
         """Load the model and open the image, where they are not open yet.
 
         Parameters
         ----------
         choice : ModelChoice
             Which model.
-        source : Source
+        source : ImageSource
             Which image. Objects made in it before are there again.
         label : int
             First object, where there was none.
@@ -194,7 +196,7 @@ class Desk:
         progress: ProgressLike | None = None,
         *,
         probability: bool = False,
-    ) -> Outcome:
+    ) -> CommandOutcome:
         """Run a command on the open image.
 
         Raises
@@ -213,9 +215,9 @@ class Desk:
             case Run():
                 return self._predict(lambda s: s.predict(**options))
             case Replace():
-                index = self._index(command.mark.uid)
-                self._marks[id(command.mark.prompt)] = command.mark
-                prompt = command.mark.prompt
+                index = self._index(command.placed.uid)
+                self._placed[id(command.placed.prompt)] = command.placed
+                prompt = command.placed.prompt
                 return self._predict(lambda s: s.replace(index, prompt, **options))
             case Remove():
                 index = self._index(command.uid)
@@ -260,17 +262,17 @@ class Desk:
             self._restore(timeline.now)
 
     def _saved(self, state: State) -> SavedObject:
-        placed = [(s.prompt, s.predicted) for s in state.steps]
-        start = len([p for p, _ in placed if p is not None]) - len(state.prompts)
-        marks: list[tuple[Mark, bool]] = []
-        for prompt, ran in placed:
+        taken = [(s.prompt, s.predicted) for s in state.steps]
+        start = len([p for p, _ in taken if p is not None]) - len(state.prompts)
+        placed: list[tuple[PlacedPrompt, bool]] = []
+        for prompt, ran in taken:
             if prompt is not None:
-                marks.append((self._mark(prompt), ran))
-            elif ran and marks:
-                marks[-1] = (marks[-1][0], True)
+                placed.append((self._placed_of(prompt), ran))
+            elif ran and placed:
+                placed[-1] = (placed[-1][0], True)
         box = state.mask.bounds()
         mask = None if box is None else MaskEdit(state.mask.read(box) != 0, box.start)
-        return SavedObject(tuple(marks[start:]), mask)
+        return SavedObject(tuple(placed[start:]), mask)
 
     def _steps(self, saved: SavedObject) -> Steps:
         """Steps that lead to the saved mask without the network."""
@@ -281,24 +283,24 @@ class Desk:
             draft.write(saved.mask.bounds, saved.mask.mask)
             after = draft.finish()
         delta = empty.mask.difference(after)
-        for mark, _ in saved.marks:
-            self._marks[id(mark.prompt)] = mark
-        steps = [Step(mark.prompt, ran) for mark, ran in saved.marks]
+        for placed, _ in saved.placed:
+            self._placed[id(placed.prompt)] = placed
+        steps = [Step(placed.prompt, ran) for placed, ran in saved.placed]
         if not steps and saved.mask is None:
             return ()
         last = steps.pop() if steps else Step(None, True)
         return (*steps, Step(last.prompt, last.predicted, delta, delta))
 
-    def outcome(self, **what: Any) -> Outcome:
+    def outcome(self, **what: Any) -> CommandOutcome:
         """What is now."""
         timeline, session = self._timeline(), self._ready()
         prompts = {
             label: len(in_force([s.prompt for s in steps]))
             for label, steps in timeline.now.objects.items()
         }
-        return Outcome(
+        return CommandOutcome(
             label=timeline.now.label,
-            marks=tuple(self._mark(p) for p in session.prompts),
+            placed=tuple(self._placed_of(p) for p in session.prompts),
             prompts=MappingProxyType(prompts),
             can_undo=bool(timeline.past),
             can_redo=bool(timeline.future),
@@ -325,25 +327,25 @@ class Desk:
         self._ready()
         return self._timelines[self._opened]
 
-    def _mark(self, prompt: Prompt) -> Mark:
-        return self._marks[id(prompt)]
+    def _placed_of(self, prompt: Prompt) -> PlacedPrompt:
+        return self._placed[id(prompt)]
 
     def _index(self, uid: int) -> int:
         for index, prompt in enumerate(self._ready().prompts):
-            if self._mark(prompt).uid == uid:
+            if self._placed_of(prompt).uid == uid:
                 return index
         raise PromptError("This prompt no longer counts; draw it again.")
 
-    def _add(self, command: Add, options: dict[str, Any]) -> Outcome:
-        """All marks as one action; they are kept where the prediction is cancelled or has not enough memory."""
+    def _add(self, command: Add, options: dict[str, Any]) -> CommandOutcome:
+        """All prompts as one action; they are kept where the prediction is cancelled or has not enough memory."""
         session, before = self._ready(), self._ready().export()
-        for mark in command.marks:
-            self._marks[id(mark.prompt)] = mark
-        *first, last = command.marks
+        for placed in command.placed:
+            self._placed[id(placed.prompt)] = placed
+        *first, last = command.placed
         begun = self._changed_label()
         stopped: NNInteractiveError | None = None
         predicts = command.predict and not isinstance(last.prompt, InitialMask | MaskEdit)
-        given = (*session.prompts, *(mark.prompt for mark in command.marks))
+        given = (*session.prompts, *(placed.prompt for placed in command.placed))
         nothing = before.state.mask.bounds() is None and not any(_is_object(p) for p in given)
         if predicts and nothing:
             predicts = False
@@ -351,8 +353,8 @@ class Desk:
                 "So far you said only what is not the object: mark the object too."
             )
         try:
-            for mark in first:
-                session.add(mark.prompt, predict=False)
+            for placed in first:
+                session.add(placed.prompt, predict=False)
             prediction = session.add(last.prompt, predict=False) if not predicts else None
             if prediction is None:
                 try:
@@ -364,7 +366,7 @@ class Desk:
             raise
         return self._record(before, prediction, begun, stopped, joined=command.joined)
 
-    def _predict(self, run: Callable[[InferenceSession], Prediction]) -> Outcome:
+    def _predict(self, run: Callable[[InferenceSession], Prediction]) -> CommandOutcome:
         session = self._ready()
         before, begun = session.export(), self._changed_label()
         return self._record(before, run(session), begun)
@@ -380,14 +382,14 @@ class Desk:
         stopped: NNInteractiveError | None = None,
         *,
         joined: bool = False,
-    ) -> Outcome:
+    ) -> CommandOutcome:
         after = self._ready().export().state
         changes = _difference(label, before.state, after)
         timeline = self._timeline()
         timeline.become(timeline.now.with_steps(after.steps), joined=joined)
         return self.outcome(changes=changes, prediction=prediction, stopped=stopped)
 
-    def _travel(self, *, back: bool) -> Outcome:
+    def _travel(self, *, back: bool) -> CommandOutcome:
         timeline = self._timeline()
         source, target = timeline.past, timeline.future
         if not back:
@@ -399,7 +401,7 @@ class Desk:
         timeline.now = new
         return self._go(old, new)
 
-    def _show(self) -> Outcome:
+    def _show(self) -> CommandOutcome:
         empty = self._empty()
         changes: tuple[Change, ...] = ()
         for label, steps in self._timeline().now.objects.items():
@@ -407,7 +409,7 @@ class Desk:
         strokes = _strokes_between((), self._timeline().now.strokes)
         return self.outcome(changes=changes, strokes=strokes)
 
-    def _rearrange(self, command: SwitchTo | Reset | Delete) -> Outcome:
+    def _rearrange(self, command: SwitchTo | Reset | Delete) -> CommandOutcome:
         timeline = self._timeline()
         old = timeline.now
         objects = dict(old.objects)
@@ -422,7 +424,7 @@ class Desk:
         timeline.become(replace(old, label=label, objects=MappingProxyType(objects)))
         return self._go(old, timeline.now)
 
-    def _go(self, old: Moment, new: Moment) -> Outcome:
+    def _go(self, old: Moment, new: Moment) -> CommandOutcome:
         """Bring the session from one moment to another."""
         state = self._ready().export().state
         changes: tuple[Change, ...] = ()
@@ -447,7 +449,7 @@ def _is_object(prompt: Prompt) -> bool:
     return isinstance(prompt, InitialMask) or prompt.positive
 
 
-def _spacing_of(source: Source) -> tuple[float, ...]:
+def _spacing_of(source: ImageSource) -> tuple[float, ...]:
     return source.spacing[3 - len(source.frame.spatial) :]
 
 
@@ -460,7 +462,7 @@ def _strokes_between(
 
 
 def _waits(steps: Steps) -> bool:
-    """Whether the last thing was a mark without a prediction."""
+    """Whether the last thing was a prompt without a prediction."""
     if not steps or steps[-1].predicted:
         return False
     return not isinstance(steps[-1].prompt, InitialMask | MaskEdit)

@@ -13,13 +13,13 @@ from qtpy.QtWidgets import QFileDialog
 from napari_nninteractive.engine import registry
 from napari_nninteractive.engine.registry import RegisteredModel
 from napari_nninteractive.errors import Cancelled
-from napari_nninteractive.plugin.controller import Controller
-from napari_nninteractive.plugin.marks import ModelChoice
-from napari_nninteractive.plugin.texts import error as error_text
-from napari_nninteractive.plugin.view import View
+from napari_nninteractive.plugin.view.messages import error as error_text
+from napari_nninteractive.plugin.view.panel_view import PanelView
 from napari_nninteractive.plugin.worker import Call, Worker
+from napari_nninteractive.workspace.client import WorkspaceClient
+from napari_nninteractive.workspace.commands import ModelChoice
 
-__all__ = ["ModelsPart"]
+__all__ = ["ModelActions"]
 
 _FOLDER = ""  # stands for a folder that is still to be chosen
 _GRAPHICS = (
@@ -28,26 +28,26 @@ _GRAPHICS = (
 _DEVICES = (("Automatic", "auto"), ("CPU", "cpu"), _GRAPHICS)
 
 
-class ModelsPart:
-    """Fills the boxes of models and devices, and tells the controller what was chosen.
+class ModelActions:
+    """Fills the boxes of models and devices, and tells the client what was chosen.
 
     Parameters
     ----------
-    view : View
+    view : PanelView
         The panel.
-    controller : Controller
+    client : WorkspaceClient
         Told of the choice.
     choice : ModelChoice
         To begin with.
     """
 
-    def __init__(self, view: View, controller: Controller, choice: ModelChoice) -> None:
-        self._view, self._controller, self._choice = view, controller, choice
+    def __init__(self, view: PanelView, client: WorkspaceClient, choice: ModelChoice) -> None:
+        self._view, self._client, self._choice = view, client, choice
         self._worker: Worker | None = None
         self._closed = False
         self._show_device()
         self.show()
-        controller.choose_model(choice)
+        client.choose_model(choice)
 
     @property
     def downloading(self) -> bool:
@@ -125,7 +125,7 @@ class ModelsPart:
         self._choice = choice
         self.show()
         self._view.show_error("")
-        self._controller.choose_model(choice)
+        self._client.choose_model(choice)
 
     def _offer(self, model: RegisteredModel) -> None:
         self.show()
@@ -176,5 +176,5 @@ class ModelsPart:
             self._worker.close()
             self._worker = None
         if not self._closed:
-            self._view.show_busy(self._controller.busy)
+            self._view.show_busy(self._client.busy)
             self.show()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from napari_nninteractive.core.box import Box
-from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Scribble
+from napari_nninteractive.core.frame import Frame, frame_of, voxel_size
+from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Scribble, flipped
 from napari_nninteractive.errors import ImageError, PromptError
-from napari_nninteractive.plugin import convert
-from napari_nninteractive.plugin.convert import Frame, frame_of
+from napari_nninteractive.plugin.layers import drawings
 
 ZYX = frame_of((10, 20, 30))
 YX = frame_of((20, 30))
@@ -66,9 +66,9 @@ def test_too_few_axes_of_space() -> None:
     ],
 )
 def test_points(frame: Frame, position: Any, expected: Any) -> None:
-    assert convert.point(position, frame, positive=False) == Point(expected, False)
+    assert drawings.point(position, frame, positive=False) == Point(expected, False)
     back = frame.to_layer(expected)[0]
-    assert convert.point(back, frame) == Point(expected)
+    assert drawings.point(back, frame) == Point(expected)
     assert frame.holds(back)
 
 
@@ -79,7 +79,7 @@ def test_a_position_at_another_time() -> None:
 
 def test_a_drawing_of_other_axes() -> None:
     with pytest.raises(PromptError, match="2 axes, but the image has 3"):
-        convert.point((1, 2), ZYX)
+        drawings.point((1, 2), ZYX)
 
 
 def rectangle(frame: Frame, axis: int, at: float, low: Any, high: Any) -> Any:
@@ -95,55 +95,55 @@ def rectangle(frame: Frame, axis: int, at: float, low: Any, high: Any) -> Any:
 @pytest.mark.parametrize("frame", [ZYX, TZYX, CZYX])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_boxes_in_each_plane(frame: Frame, axis: int) -> None:
-    box = convert.box_prompt(rectangle(frame, axis, 4, (2.2, 3.0), (7.9, 8.6)), frame)
+    box = drawings.box_prompt(rectangle(frame, axis, 4, (2.2, 3.0), (7.9, 8.6)), frame)
     start, stop = [3, 3], [8, 9]
     start.insert(axis, 4)
     stop.insert(axis, 5)
     assert box == BoxPrompt(tuple(start), tuple(stop))
-    assert convert.box_prompt(convert.outline(box, frame), frame, frame.spatial[axis]) == box
+    assert drawings.box_prompt(drawings.outline(box, frame), frame, frame.spatial[axis]) == box
 
 
 def test_the_smallest_box_is_a_voxel() -> None:
     corners = rectangle(ZYX, 0, 4, (2.2, 3.2), (2.4, 3.4))
-    assert convert.box_prompt(corners, ZYX, 0) == BoxPrompt((4, 2, 3), (5, 3, 4))
+    assert drawings.box_prompt(corners, ZYX, 0) == BoxPrompt((4, 2, 3), (5, 3, 4))
 
 
 def test_a_flat_box_lies_in_the_plane_that_was_looked_at() -> None:
     corners = rectangle(ZYX, 0, 4, (2, 3), (2, 8))
-    assert convert.box_prompt(corners, ZYX, 1) == BoxPrompt((4, 2, 3), (5, 3, 9))
+    assert drawings.box_prompt(corners, ZYX, 1) == BoxPrompt((4, 2, 3), (5, 3, 9))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_lassos_in_each_plane(axis: int) -> None:
-    found = convert.lasso(rectangle(ZYX, axis, 4, (1.6, 2.6), (5.4, 8.4)), ZYX)
+    found = drawings.lasso(rectangle(ZYX, axis, 4, (1.6, 2.6), (5.4, 8.4)), ZYX)
     origin, shape = [2, 3], [4, 6]
     origin.insert(axis, 4)
     shape.insert(axis, 1)
     assert found == Lasso(np.ones(shape), tuple(origin))
-    assert convert.lasso(convert.outline(found, ZYX), ZYX, axis) == found
+    assert drawings.lasso(drawings.outline(found, ZYX), ZYX, axis) == found
 
 
 def test_a_lasso_is_filled_by_voxel_centres() -> None:
     triangle = np.array([[3, 2, 2], [3, 2, 8], [3, 8, 2]], float)
-    mask = convert.lasso(triangle, ZYX).mask[0]
+    mask = drawings.lasso(triangle, ZYX).mask[0]
     assert mask.sum() == pytest.approx(21, abs=7)
     assert mask[1, 1]
     assert not mask[-1, -1]
 
 
 def test_a_lasso_is_clipped_and_refused_outside() -> None:
-    part = convert.lasso(rectangle(ZYX, 0, 4, (-5.5, -5.5), (2.5, 3.5)), ZYX)
+    part = drawings.lasso(rectangle(ZYX, 0, 4, (-5.5, -5.5), (2.5, 3.5)), ZYX)
     assert part == Lasso(np.ones((1, 3, 4)), (4, 0, 0))
     with pytest.raises(PromptError, match="outside"):
-        convert.lasso(rectangle(ZYX, 0, 4, (-9, -9), (-5, -5)), ZYX)
+        drawings.lasso(rectangle(ZYX, 0, 4, (-9, -9), (-5, -5)), ZYX)
 
 
 def test_a_thin_lasso_still_marks_a_voxel() -> None:
-    assert convert.lasso(rectangle(ZYX, 0, 4, (2.2, 3.2), (2.4, 3.4)), ZYX, 0).mask.sum() == 1
+    assert drawings.lasso(rectangle(ZYX, 0, 4, (2.2, 3.2), (2.4, 3.4)), ZYX, 0).mask.sum() == 1
 
 
 def test_lasso_in_2d() -> None:
-    found = convert.lasso(np.array([[2, 3], [2, 6], [5, 6], [5, 3]]) + 0.1, YX)
+    found = drawings.lasso(np.array([[2, 3], [2, 6], [5, 6], [5, 3]]) + 0.1, YX)
     assert found.bounds.start[0] == 0
     assert found.bounds.shape[0] == 1
 
@@ -158,7 +158,7 @@ def test_lasso_in_2d() -> None:
     ],
 )
 def test_scribbles(frame: Frame, start: Any, shape: Any, origin: Any, kept: Any) -> None:
-    found = convert.scribble(np.ones(shape, bool), start, frame, positive=False)
+    found = drawings.scribble(np.ones(shape, bool), start, frame, positive=False)
     assert found == Scribble(np.ones(kept), origin, False)
 
 
@@ -204,13 +204,13 @@ def test_selecting_the_volume() -> None:
 def test_the_voxel_size_is_measured_in_the_world() -> None:
     turn = np.array([[0.8, -0.6], [0.6, 0.8]]) @ np.diag([2.0, 0.5])
     corners = [[0, 0, 0], [3, 0, 0], [0, *turn[:, 0]], [0, *turn[:, 1]]]
-    assert convert.voxel_size(corners, ZYX) == pytest.approx((3, 2, 0.5))
-    assert convert.voxel_size([[1, 1], [3, 1], [1, 1.5]], YX) == pytest.approx((1, 2, 0.5))
+    assert voxel_size(corners, ZYX) == pytest.approx((3, 2, 0.5))
+    assert voxel_size([[1, 1], [3, 1], [1, 1.5]], YX) == pytest.approx((1, 2, 0.5))
 
 
 def test_flipping() -> None:
     mask = np.ones((1, 2, 2))
     for prompt in (Point((1, 2, 3)), BoxPrompt((0, 0, 0), (1, 2, 2)), Scribble(mask), Lasso(mask)):
-        other = convert.flipped(prompt)
+        other = flipped(prompt)
         assert not other.positive
-        assert convert.flipped(other) == prompt
+        assert flipped(other) == prompt

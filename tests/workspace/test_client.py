@@ -12,12 +12,12 @@ from fixtures.held_worker import HeldWorker
 from fixtures.oracles import BOX, NO_POINT, POINT, SCRIBBLE, call_at, decide, make_model, raise_at
 
 import napari_nninteractive as nni
+from napari_nninteractive.core.frame import frame_of
 from napari_nninteractive.core.prompts import BoxPrompt, Point, Scribble
 from napari_nninteractive.errors import Cancelled, PromptError, SessionError
-from napari_nninteractive.plugin.controller import Controller
-from napari_nninteractive.plugin.convert import frame_of
-from napari_nninteractive.plugin.desk import Desk
-from napari_nninteractive.plugin.marks import Mark, ModelChoice, Source, describe
+from napari_nninteractive.workspace.client import WorkspaceClient
+from napari_nninteractive.workspace.commands import ImageSource, ModelChoice, PlacedPrompt, describe
+from napari_nninteractive.workspace.workspace import Workspace
 
 SHAPE = (16, 16, 16)
 IMAGE = np.random.default_rng(0).random(SHAPE).astype(np.float32)
@@ -53,7 +53,7 @@ class Result:
 
 
 class Bench:
-    """A controller with all that it needs, and what it said."""
+    """A client with all that it needs, and what it said."""
 
     def __init__(self, network: Any = drawn, image: Any = IMAGE, **frame: Any) -> None:
         self.worker = HeldWorker()
@@ -66,18 +66,18 @@ class Bench:
             model = make_model(SHAPE)
             return nni.InferenceSession(model, precision="fp32", network=network)
 
-        self.controller = Controller(self.worker, Desk(load))
+        self.client = WorkspaceClient(self.worker, Workspace(load))
         self.errors: list[BaseException] = []
-        self.shown: list[tuple[Mark, ...]] = []
-        self.controller.failed.connect(self.errors.append)
-        self.controller.marks_changed.connect(self.shown.append)
+        self.shown: list[tuple[PlacedPrompt, ...]] = []
+        self.client.failed.connect(self.errors.append)
+        self.client.prompts_changed.connect(self.shown.append)
         self.result = Result(np.shape(image))
         self.image = image
         self.open(**frame)
 
     def open(self, **frame: Any) -> None:
         chosen = frame_of(np.shape(self.image), **frame)
-        self.controller.open(Source((id(self.image), chosen), self.image, chosen), self.result)
+        self.client.open(ImageSource((id(self.image), chosen), self.image, chosen), self.result)
 
     @property
     def voxels(self) -> dict[int, int]:
@@ -86,9 +86,9 @@ class Bench:
 
     @property
     def prompts(self) -> list[Any]:
-        marks = self.controller.marks
-        assert marks is not None
-        return [m.prompt for m in marks]
+        placed = self.client.placed
+        assert placed is not None
+        return [m.prompt for m in placed]
 
 
 def box(z: int, low: int = 4, high: int = 8) -> BoxPrompt:
@@ -97,106 +97,106 @@ def box(z: int, low: int = 4, high: int = 8) -> BoxPrompt:
 
 def test_a_mark_becomes_an_object() -> None:
     bench = Bench()
-    bench.controller.add(box(3))
+    bench.client.add(box(3))
     assert bench.voxels == {1: 16}
     assert (bench.result.array[3, 4:8, 4:8] == 1).all()
     assert bench.result.drawings == 1
-    (row,) = bench.controller.objects()
+    (row,) = bench.client.objects()
     assert (row.label, row.voxels, row.prompts, row.current) == (1, 16, 1, True)
-    assert not bench.controller.busy
-    assert bench.controller.device == "cpu, fp32"
+    assert not bench.client.busy
+    assert bench.client.device == "cpu, fp32"
 
 
 def test_the_volume_is_physical() -> None:
     bench = Bench()
     frame = frame_of(SHAPE)
-    bench.controller.open(Source("spaced", IMAGE, frame, (2.0, 0.5, 0.5)), bench.result)
-    bench.controller.add(box(3))
-    assert bench.controller.objects()[0].volume == 16 * 0.5
+    bench.client.open(ImageSource("spaced", IMAGE, frame, (2.0, 0.5, 0.5)), bench.result)
+    bench.client.add(box(3))
+    assert bench.client.objects()[0].volume == 16 * 0.5
 
 
 def test_undo_and_redo_to_any_depth() -> None:
     bench = Bench()
     prompts = [box(z) for z in range(6)]
     for prompt in prompts:
-        bench.controller.add(prompt)
+        bench.client.add(prompt)
     assert bench.voxels == {1: 96}
     for left in range(5, -1, -1):
-        bench.controller.undo()
+        bench.client.undo()
         assert bench.prompts == prompts[:left]
         assert bench.voxels == ({1: 16 * left} if left else {})
-    assert not bench.controller.can_undo
+    assert not bench.client.can_undo
     for more in range(1, 7):
-        bench.controller.redo()
+        bench.client.redo()
         assert bench.prompts == prompts[:more]
         assert bench.voxels == {1: 16 * more}
-    assert not bench.controller.can_redo
+    assert not bench.client.can_redo
 
 
 def test_moving_deleting_and_flipping_are_as_if_drawn_so() -> None:
     bench = Bench()
-    first = bench.controller.add(box(3))
-    second = bench.controller.add(box(9))
-    bench.controller.move(first, box(5))
+    first = bench.client.add(box(3))
+    second = bench.client.add(box(9))
+    bench.client.move(first, box(5))
     assert bench.prompts == [box(5), box(9)]
     assert sorted(set(np.nonzero(bench.result.array)[0].tolist())) == [5, 9]
-    bench.controller.remove(first)
+    bench.client.remove(first)
     assert bench.prompts == [box(9)]
     assert bench.voxels == {1: 16}
-    bench.controller.undo()
+    bench.client.undo()
     assert bench.prompts == [box(5), box(9)]
-    bench.controller.flip([second])
+    bench.client.flip([second])
     assert bench.prompts == [box(5), BoxPrompt((9, 4, 4), (10, 8, 8), False)]
     assert bench.voxels == {1: 16}
-    bench.controller.undo()
+    bench.client.undo()
     assert bench.voxels == {1: 32}
 
 
 def test_next_object_keeps_the_first_and_undo_returns_to_it() -> None:
     bench = Bench()
-    bench.controller.next_object()
-    assert bench.controller.label == 1, "an empty object is not finished"
-    bench.controller.add(box(3))
-    bench.controller.next_object()
-    assert (bench.controller.label, bench.prompts) == (2, [])
-    bench.controller.add(box(5))
+    bench.client.next_object()
+    assert bench.client.label == 1, "an empty object is not finished"
+    bench.client.add(box(3))
+    bench.client.next_object()
+    assert (bench.client.label, bench.prompts) == (2, [])
+    bench.client.add(box(5))
     assert bench.voxels == {1: 16, 2: 16}
-    bench.controller.undo()
-    assert (bench.controller.label, bench.prompts, bench.voxels) == (2, [], {1: 16})
-    bench.controller.undo()
-    assert (bench.controller.label, bench.prompts) == (1, [box(3)])
-    bench.controller.undo()
+    bench.client.undo()
+    assert (bench.client.label, bench.prompts, bench.voxels) == (2, [], {1: 16})
+    bench.client.undo()
+    assert (bench.client.label, bench.prompts) == (1, [box(3)])
+    bench.client.undo()
     assert bench.voxels == {}
     for _ in range(3):
-        bench.controller.redo()
-    assert (bench.controller.label, bench.prompts) == (2, [box(5)])
+        bench.client.redo()
+    assert (bench.client.label, bench.prompts) == (2, [box(5)])
     assert bench.voxels == {1: 16, 2: 16}
 
 
 def test_finished_objects_are_not_overwritten_unless_wanted() -> None:
     bench = Bench()
-    bench.controller.add(box(3, 4, 8))
-    bench.controller.next_object()
-    bench.controller.add(box(3, 6, 10))
+    bench.client.add(box(3, 4, 8))
+    bench.client.next_object()
+    bench.client.add(box(3, 6, 10))
     assert bench.voxels == {1: 16, 2: 12}
-    bench.controller.undo()
+    bench.client.undo()
     assert bench.voxels == {1: 16}
-    bench.controller.overwrite = True
-    bench.controller.add(box(3, 6, 10))
+    bench.client.overwrite = True
+    bench.client.add(box(3, 6, 10))
     assert bench.voxels == {1: 12, 2: 16}
-    assert [o.voxels for o in bench.controller.objects()] == [12, 16]
-    bench.controller.undo()
+    assert [o.voxels for o in bench.client.objects()] == [12, 16]
+    bench.client.undo()
     assert bench.voxels == {1: 16}, "what was covered comes back"
 
 
 def test_an_object_is_edited_again_with_its_prompts() -> None:
     bench = Bench()
-    bench.controller.add(box(3))
-    bench.controller.next_object()
-    bench.controller.add(box(5))
-    bench.controller.select_object(1)
-    assert (bench.controller.label, bench.prompts) == (1, [box(3)])
-    bench.controller.add(Point((3, 4, 4), False))
+    bench.client.add(box(3))
+    bench.client.next_object()
+    bench.client.add(box(5))
+    bench.client.select_object(1)
+    assert (bench.client.label, bench.prompts) == (1, [box(3)])
+    bench.client.add(Point((3, 4, 4), False))
     assert bench.voxels[1] < 16
     assert bench.voxels[2] == 16
 
@@ -208,47 +208,47 @@ def test_an_object_from_elsewhere_starts_from_its_mask() -> None:
     frame = frame_of(SHAPE)
     fresh = Result()
     fresh.array = target.array
-    bench.controller.open(Source("again", IMAGE, frame), fresh, lambda: Counter({9: 9}))
-    bench.controller.select_object(9)
-    assert bench.controller.label == 9
+    bench.client.open(ImageSource("again", IMAGE, frame), fresh, lambda: Counter({9: 9}))
+    bench.client.select_object(9)
+    assert bench.client.label == 9
     assert [type(p).__name__ for p in bench.prompts] == ["InitialMask"]
     assert bench.voxels == {9: 9}
-    bench.controller.delete_object(9)
+    bench.client.delete_object(9)
     assert bench.voxels == {}
-    bench.controller.undo()
+    bench.client.undo()
     assert bench.voxels == {9: 9}
 
 
 def test_deleting_an_object_can_be_undone() -> None:
     bench = Bench()
-    bench.controller.add(box(3))
-    bench.controller.next_object()
-    bench.controller.add(box(5))
-    bench.controller.delete_object(1)
+    bench.client.add(box(3))
+    bench.client.next_object()
+    bench.client.add(box(5))
+    bench.client.delete_object(1)
     assert bench.voxels == {2: 16}
-    assert [o.label for o in bench.controller.objects()] == [2]
-    bench.controller.undo()
+    assert [o.label for o in bench.client.objects()] == [2]
+    bench.client.undo()
     assert bench.voxels == {1: 16, 2: 16}
-    assert [o.label for o in bench.controller.objects()] == [1, 2]
+    assert [o.label for o in bench.client.objects()] == [1, 2]
 
 
 def test_reset_begins_the_object_again() -> None:
     bench = Bench()
-    bench.controller.add(box(3))
-    bench.controller.reset()
+    bench.client.add(box(3))
+    bench.client.reset()
     assert (bench.voxels, bench.prompts) == ({}, [])
-    bench.controller.undo()
+    bench.client.undo()
     assert (bench.voxels, bench.prompts) == ({1: 16}, [box(3)])
 
 
 def test_what_is_painted_by_hand_is_kept_by_the_next_prompt() -> None:
     bench = Bench()
-    bench.controller.add(box(3))
+    bench.client.add(box(3))
     bench.result.array[3, 4, 4] = 0
-    bench.controller.edit(np.ones((1, 1, 1), bool), (3, 4, 4), value=False)
+    bench.client.edit(np.ones((1, 1, 1), bool), (3, 4, 4), value=False)
     bench.result.array[10, 10, 10] = 1
-    bench.controller.edit(np.ones((1, 1, 1), bool), (10, 10, 10), value=True)
-    bench.controller.add(box(5))
+    bench.client.edit(np.ones((1, 1, 1), bool), (10, 10, 10), value=True)
+    bench.client.add(box(5))
     assert bench.voxels == {1: 32}
     assert bench.result.array[3, 4, 4] == 0
     assert bench.result.array[10, 10, 10] == 1
@@ -256,58 +256,58 @@ def test_what_is_painted_by_hand_is_kept_by_the_next_prompt() -> None:
 
 def test_what_is_painted_into_a_finished_object_is_kept_when_it_is_edited_again() -> None:
     bench = Bench()
-    bench.controller.add(box(3))
-    bench.controller.next_object()
-    bench.controller.add(box(5))
+    bench.client.add(box(3))
+    bench.client.next_object()
+    bench.client.add(box(5))
     bench.result.array[3, 4, 4:6] = 0
     bench.result.array[10, 10, 10] = 1
-    bench.controller.painted(Counter({1: -1}))
-    bench.controller.select_object(1)
-    bench.controller.add(box(7))
+    bench.client.painted(Counter({1: -1}))
+    bench.client.select_object(1)
+    bench.client.add(box(7))
     assert bench.result.array[3, 4, 4:8].tolist() == [0, 0, 1, 1]
     assert bench.result.array[10, 10, 10] == 1
     assert bench.voxels == {1: 31, 2: 16}
-    assert bench.controller.objects()[0].voxels == 31
+    assert bench.client.objects()[0].voxels == 31
 
 
 def test_without_auto_run_marks_wait_for_run() -> None:
     bench = Bench()
-    bench.controller.auto_run = False
-    bench.controller.add(box(3))
-    bench.controller.add(box(5))
+    bench.client.auto_run = False
+    bench.client.add(box(3))
+    bench.client.add(box(5))
     assert bench.voxels == {}
-    assert bench.controller.waiting
-    bench.controller.run()
+    assert bench.client.waiting
+    bench.client.run()
     assert bench.voxels == {1: 32}
-    assert not bench.controller.waiting
-    bench.controller.undo()
-    bench.controller.undo()
+    assert not bench.client.waiting
+    bench.client.undo()
+    bench.client.undo()
     assert bench.prompts == [box(3)]
 
 
 def test_marks_made_while_it_computes_are_queued_and_shown() -> None:
     bench = Bench()
     bench.worker.held = True
-    first = bench.controller.add(box(3))
-    bench.controller.add(box(5))
-    bench.controller.move(first, box(4))
+    first = bench.client.add(box(3))
+    bench.client.add(box(5))
+    bench.client.move(first, box(4))
     assert bench.prompts == [box(4), box(5)]
-    assert bench.controller.busy
+    assert bench.client.busy
     bench.worker.step()
     assert bench.prompts == [box(4), box(5)], "what has run does not take back what waits"
     bench.worker.release()
     assert bench.prompts == [box(4), box(5)]
     assert bench.voxels == {1: 32}
-    assert not bench.controller.busy
+    assert not bench.client.busy
 
 
 def test_next_object_while_it_computes() -> None:
     bench = Bench()
     bench.worker.held = True
-    bench.controller.add(box(3))
-    bench.controller.next_object()
-    assert (bench.controller.label, bench.prompts) == (2, [])
-    bench.controller.add(box(5))
+    bench.client.add(box(3))
+    bench.client.next_object()
+    assert (bench.client.label, bench.prompts) == (2, [])
+    bench.client.add(box(5))
     assert bench.prompts == [box(5)]
     bench.worker.release()
     assert bench.voxels == {1: 16, 2: 16}
@@ -318,23 +318,23 @@ def test_a_cancelled_prediction_keeps_its_mark() -> None:
     bench: Bench
 
     def stop(_: torch.Tensor) -> None:
-        bench.controller.cancel()
+        bench.client.cancel()
 
     bench = Bench(call_at(2, stop, drawn))
-    bench.controller.add(box(3))
-    bench.controller.add(box(5))
+    bench.client.add(box(3))
+    bench.client.add(box(5))
     assert isinstance(bench.errors[0], Cancelled)
     assert bench.prompts == [box(3), box(5)]
-    assert bench.controller.waiting
+    assert bench.client.waiting
     assert bench.voxels == {1: 16}
-    bench.controller.run()
+    bench.client.run()
     assert bench.voxels == {1: 32}
 
 
 def test_a_rejected_mark_vanishes_and_says_why() -> None:
     bench = Bench()
-    bench.controller.add(box(3))
-    bench.controller.add(Point((99, 0, 0)))
+    bench.client.add(box(3))
+    bench.client.add(Point((99, 0, 0)))
     assert isinstance(bench.errors[0], PromptError)
     assert bench.prompts == [box(3)]
     assert [m.prompt for m in bench.shown[-1]] == [box(3)]
@@ -343,90 +343,90 @@ def test_a_rejected_mark_vanishes_and_says_why() -> None:
 
 def test_a_failing_network_leaves_all_as_it_was() -> None:
     bench = Bench(raise_at(2, nni.SessionError("it failed"), drawn))
-    bench.controller.add(box(3))
-    bench.controller.add(box(5))
+    bench.client.add(box(3))
+    bench.client.add(box(5))
     assert isinstance(bench.errors[0], SessionError)
     assert bench.prompts == [box(3)]
-    bench.controller.add(box(5))
+    bench.client.add(box(5))
     assert bench.voxels == {1: 32}
 
 
 def test_a_model_that_is_missing_is_said_and_another_goes_on() -> None:
     bench = Bench()
-    bench.controller.add(box(3))
-    bench.controller.choose_model(ModelChoice("missing"))
+    bench.client.add(box(3))
+    bench.client.choose_model(ModelChoice("missing"))
     assert isinstance(bench.errors[0], nni.ModelError)
     assert (bench.prompts, bench.voxels) == ([box(3)], {1: 16})
-    bench.controller.choose_model(ModelChoice("other"))
+    bench.client.choose_model(ModelChoice("other"))
     assert bench.prompts == [box(3)]
-    bench.controller.add(box(5))
+    bench.client.add(box(5))
     assert bench.voxels == {1: 32}
-    bench.controller.undo()
+    bench.client.undo()
     assert bench.voxels == {1: 16}
     assert [c.name for c in bench.loaded] == ["builtin", "missing", "other"]
 
 
 def test_without_an_image_it_says_what_to_do() -> None:
-    controller = Controller(HeldWorker(), Desk())
+    client = WorkspaceClient(HeldWorker(), Workspace())
     errors: list[BaseException] = []
-    controller.failed.connect(errors.append)
-    controller.add(box(3))
+    client.failed.connect(errors.append)
+    client.add(box(3))
     assert "open one" in str(errors[0])
 
 
 def test_a_constant_image_is_said_and_prompts_vanish() -> None:
     bench = Bench(image=np.ones(SHAPE, np.uint8))
     assert isinstance(bench.errors[0], nni.ImageError)
-    bench.controller.add(box(3))
+    bench.client.add(box(3))
     assert bench.prompts == []
 
 
 def test_time_points_have_objects_of_their_own() -> None:
     bench = Bench(image=np.stack([IMAGE, IMAGE + 1, IMAGE + 2]))
     bench.open(position=(2, 0, 0, 0))
-    bench.controller.add(box(3))
-    assert bench.controller.label == 1
+    bench.client.add(box(3))
+    assert bench.client.label == 1
     assert np.flatnonzero(bench.result.array.any((1, 2, 3))).tolist() == [2]
     bench.open(position=(0, 0, 0, 0))
-    assert (bench.controller.label, bench.prompts) == (2, [])
-    bench.controller.add(box(5))
+    assert (bench.client.label, bench.prompts) == (2, [])
+    bench.client.add(box(5))
     bench.open(position=(2, 0, 0, 0))
-    assert (bench.controller.label, bench.prompts) == (1, [box(3)])
-    bench.controller.undo()
+    assert (bench.client.label, bench.prompts) == (1, [box(3)])
+    bench.client.undo()
     assert bench.voxels == {2: 16}
 
 
 def test_what_was_computed_for_another_time_point_is_written_there() -> None:
     bench = Bench(image=np.stack([IMAGE, IMAGE + 1]))
     bench.worker.held = True
-    bench.controller.add(box(3))
+    bench.client.add(box(3))
     bench.open(position=(1, 0, 0, 0))
     bench.worker.release()
     assert np.flatnonzero(bench.result.array.any((1, 2, 3))).tolist() == [0]
     assert bench.prompts == []
-    assert bench.controller.label == 2
+    assert bench.client.label == 2
 
 
 def test_a_closed_image_drops_what_runs_for_it() -> None:
     bench = Bench()
     bench.worker.held = True
-    bench.controller.add(box(3))
-    bench.controller.close_image()
+    bench.client.add(box(3))
+    bench.client.close_image()
     bench.worker.release()
     assert bench.voxels == {}
-    assert not bench.controller.busy
+    assert not bench.client.busy
     bench.open()
     bench.worker.release()
-    bench.controller.add(box(5))
+    bench.client.add(box(5))
     bench.worker.release()
     assert bench.voxels == {1: 16}
 
 
 def test_close_ends_the_worker() -> None:
     bench = Bench()
-    bench.controller.close()
+    bench.client.close()
     assert bench.worker.closed
-    assert not bench.controller.busy
+    assert not bench.client.busy
 
 
 @pytest.mark.parametrize(
@@ -439,31 +439,31 @@ def test_close_ends_the_worker() -> None:
     ],
 )
 def test_marks_are_described(prompt: Any, text: str) -> None:
-    assert describe(Mark(1, prompt)) == text
+    assert describe(PlacedPrompt(1, prompt)) == text
 
 
 def test_a_prompt_is_kept_where_memory_runs_out() -> None:
     bench = Bench(raise_at(2, RuntimeError("CUDA out of memory"), drawn))
-    bench.controller.add(box(3))
-    bench.controller.add(box(5))
+    bench.client.add(box(3))
+    bench.client.add(box(5))
     (error,) = bench.errors
     assert isinstance(error, nni.DeviceMemoryError)
     assert bench.prompts == [box(3), box(5)]
     assert bench.voxels == {1: 16}
-    assert bench.controller.waiting
-    bench.controller.run()
+    assert bench.client.waiting
+    bench.client.run()
     assert bench.voxels == {1: 32}
 
 
 def test_what_is_drawn_while_a_model_is_refused_is_not_lost() -> None:
     bench = Bench()
-    bench.controller.add(box(2))
+    bench.client.add(box(2))
     bench.worker.held = True
-    bench.controller.choose_model(ModelChoice("missing"))
+    bench.client.choose_model(ModelChoice("missing"))
     for z in (3, 4):
-        bench.controller.add(box(z))
+        bench.client.add(box(z))
     bench.worker.release()
     assert bench.prompts == [box(2), box(3), box(4)]
     assert bench.voxels == {1: 48}
     assert any("no such model" in str(error) for error in bench.errors)
-    assert bench.controller.choice == ModelChoice()
+    assert bench.client.choice == ModelChoice()

@@ -11,14 +11,15 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nninteractive.plugin.looks import KEY, aligned, tag
-from napari_nninteractive.plugin.result import count, difference, dtype_for, numbered
-from napari_nninteractive.plugin.strokes import Stroke, on_all, read_stroke
+from napari_nninteractive.plugin.layers.paint_events import on_all, read_stroke
+from napari_nninteractive.plugin.layers.style import KEY, aligned, tag
+from napari_nninteractive.workspace.commands import Stroke
+from napari_nninteractive.workspace.label_map import count, difference, dtype_for, numbered
 
-__all__ = ["Painter", "ResultLayer"]
+__all__ = ["ObjectsLayer", "PaintListener"]
 
 
-class Painter(Protocol):
+class PaintListener(Protocol):
     """Told what the user does in the layer."""
 
     def painted(self, stroke: Stroke, counts: Counter[int]) -> None:
@@ -42,8 +43,8 @@ class _Split:
     numbers: dict[int, int]
 
 
-class ResultLayer:
-    """Target of the controller.
+class ObjectsLayer:
+    """LabelTarget of the client.
 
     Each object has a label of its own. The layer shows these, or the numbers that the user gave to objects, of which
     several may share one; the labels are then kept beside it.
@@ -52,7 +53,7 @@ class ResultLayer:
     ----------
     layer : Labels
         From `make`, or any editable one that lies on the image.
-    painter : Painter
+    listener : PaintListener
         Told what the user does.
 
     Attributes
@@ -63,8 +64,8 @@ class ResultLayer:
 
     role = "objects"
 
-    def __init__(self, layer: Any, painter: Painter) -> None:
-        self.layer, self._painter = layer, painter
+    def __init__(self, layer: Any, listener: PaintListener) -> None:
+        self.layer, self._listener = layer, listener
         entry = layer.metadata.get(KEY, {})
         kept = entry.get("split")
         fits = isinstance(kept, _Split) and kept.labels.shape == np.shape(layer.data)
@@ -80,7 +81,7 @@ class ResultLayer:
         return Labels(
             np.zeros(shape, np.uint8),
             name=f"{image.name}: objects",
-            metadata=tag(ResultLayer.role, image),
+            metadata=tag(ObjectsLayer.role, image),
             opacity=0.5,
             **aligned(image),
         )
@@ -185,7 +186,7 @@ class ResultLayer:
         voxel = tuple(round(float(v)) for v in layer.world_to_data(event.position))
         labels = self.labels(1)
         if all(0 <= v < n for v, n in zip(voxel, labels.shape, strict=True)) and labels[voxel]:
-            self._painter.picked(int(labels[voxel]))
+            self._listener.picked(int(labels[voxel]))
 
     def _on_paint(self, event: Any) -> None:
         disturbed = (
@@ -202,15 +203,17 @@ class ResultLayer:
         first = (slice(None),) * (self.channels or 0) + (
             slice(None) if self.channels is None else 0,
         )
-        self._painter.painted(stroke, difference(stroke.old[first], stroke.new[first]))
+        self._listener.painted(stroke, difference(stroke.old[first], stroke.new[first]))
         if disturbed:
-            self._painter.counted(self.count())
+            self._listener.counted(self.count())
         # Empties napari's own undo of strokes, which says nothing when used; ours takes its place.
         self.layer.data = self.layer.data
 
     def _in_labels(self, stroke: Stroke) -> Stroke:
         """Write a stroke of numbers into the labels; return it as one of labels."""
-        owners = {n: self._painter.owner(n) for n in np.unique(stroke.new[stroke.touched]).tolist()}
+        owners = {
+            n: self._listener.owner(n) for n in np.unique(stroke.new[stroke.touched]).tolist()
+        }
         labels = self.labels(max([1, *owners.values()]))
         where = stroke.key
         old = labels[where].copy()

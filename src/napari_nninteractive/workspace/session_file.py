@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_nninteractive.core.box import Box
+from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import MaskEdit, prompt_from_json, prompt_to_json
 from napari_nninteractive.errors import NNInteractiveError, SessionError
-from napari_nninteractive.plugin.convert import Frame
-from napari_nninteractive.plugin.marks import Mark, ModelChoice
+from napari_nninteractive.workspace.commands import ModelChoice, PlacedPrompt
 
 __all__ = [
     "SavedFrame",
@@ -40,13 +40,13 @@ class SavedObject:
 
     Attributes
     ----------
-    marks : tuple of (Mark, bool)
-        Its marks, and whether a prediction followed each.
+    placed : tuple of (PlacedPrompt, bool)
+        Its prompts, and whether a prediction followed each.
     mask : MaskEdit or None
         Its mask, as the engine has it.
     """
 
-    marks: tuple[tuple[Mark, bool], ...]
+    placed: tuple[tuple[PlacedPrompt, bool], ...]
     mask: MaskEdit | None
 
 
@@ -198,7 +198,7 @@ def _frame_to_json(frame: SavedFrame) -> dict[str, Any]:
         "label": frame.label,
         "objects": {
             str(label): {
-                "marks": [_mark_to_json(mark, ran) for mark, ran in saved.marks],
+                "marks": [_placed_to_json(placed, ran) for placed, ran in saved.placed],
                 "mask": None if saved.mask is None else prompt_to_json(saved.mask),
             }
             for label, saved in frame.objects.items()
@@ -214,7 +214,7 @@ def _frame_from_json(record: dict[str, Any]) -> SavedFrame:
         int(record["label"]),
         {
             int(label): SavedObject(
-                tuple(_mark_from_json(mark) for mark in saved["marks"]),
+                tuple(_placed_from_json(one) for one in saved["marks"]),
                 None if saved["mask"] is None else _mask(saved["mask"]),
             )
             for label, saved in record["objects"].items()
@@ -223,17 +223,17 @@ def _frame_from_json(record: dict[str, Any]) -> SavedFrame:
     )
 
 
-def _mark_to_json(mark: Mark, ran: bool) -> dict[str, Any]:
-    outline = None if mark.outline is None else np.asarray(mark.outline).tolist()
-    return {"prompt": prompt_to_json(mark.prompt), "outline": outline, "predicted": ran}
+def _placed_to_json(placed: PlacedPrompt, ran: bool) -> dict[str, Any]:
+    outline = None if placed.outline is None else np.asarray(placed.outline).tolist()
+    return {"prompt": prompt_to_json(placed.prompt), "outline": outline, "predicted": ran}
 
 
-def _mark_from_json(record: dict[str, Any]) -> tuple[Mark, bool]:
+def _placed_from_json(record: dict[str, Any]) -> tuple[PlacedPrompt, bool]:
     outline = record["outline"]
     vertices = None if outline is None else np.asarray(outline, np.float64)
     if vertices is not None and (vertices.ndim != 2 or not np.isfinite(vertices).all()):
         raise ValueError("an outline is not a list of points")
-    return Mark(0, prompt_from_json(record["prompt"]), vertices), bool(record["predicted"])
+    return PlacedPrompt(0, prompt_from_json(record["prompt"]), vertices), bool(record["predicted"])
 
 
 def _mask(record: Any) -> MaskEdit:

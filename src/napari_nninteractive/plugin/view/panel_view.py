@@ -23,10 +23,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_nninteractive.plugin.book import ObjectRow
-from napari_nninteractive.plugin.looks import COLOURS
-from napari_nninteractive.plugin.object_table import ObjectTable
-from napari_nninteractive.plugin.view_parts import (
+from napari_nninteractive.plugin.layers.style import COLOURS
+from napari_nninteractive.plugin.view.object_list import ObjectList
+from napari_nninteractive.plugin.view.widgets import (
     heading,
     item_data,
     make_button,
@@ -34,8 +33,9 @@ from napari_nninteractive.plugin.view_parts import (
     make_combo,
     wrapped,
 )
+from napari_nninteractive.workspace.objects import ObjectRow
 
-__all__ = ["KEYS", "View"]
+__all__ = ["KEYS", "PanelView"]
 
 KEYS = {
     "point": "G",
@@ -68,7 +68,7 @@ _SIGNS = {
 }
 
 
-class View(QWidget):
+class PanelView(QWidget):
     """Controls and what they say. Setters show a state; signals tell what the user wants."""
 
     image_chosen = Signal(object)
@@ -83,8 +83,8 @@ class View(QWidget):
     run_wanted = Signal()
     cancel_wanted = Signal()
     auto_run_chosen = Signal(bool)
-    mark_chosen = Signal(int)
-    mark_deleted = Signal(int)
+    prompt_chosen = Signal(int)
+    prompt_deleted = Signal(int)
     next_wanted = Signal()
     reset_wanted = Signal()
     start_wanted = Signal(object)
@@ -111,7 +111,7 @@ class View(QWidget):
         self._make_image(column)
         self._make_tools(column)
         self._make_run(column)
-        self._make_marks(column)
+        self._make_prompts(column)
         self._make_objects(column)
         self._make_files(column)
 
@@ -231,14 +231,14 @@ class View(QWidget):
         self.run.clicked.connect(lambda: self.run_wanted.emit())
         self.cancel.clicked.connect(lambda: self.cancel_wanted.emit())
 
-    def _make_marks(self, column: QVBoxLayout) -> None:
+    def _make_prompts(self, column: QVBoxLayout) -> None:
         self._of = heading("Prompts of this object")
         column.addWidget(self._of)
-        self.marks = QListWidget()
-        self.marks.setFixedHeight(52)
-        self.marks.setToolTip("Click to go to a prompt")
-        self.marks.itemClicked.connect(lambda item: self.mark_chosen.emit(item_data(item)))
-        column.addWidget(self.marks)
+        self.prompts = QListWidget()
+        self.prompts.setFixedHeight(52)
+        self.prompts.setToolTip("Click to go to a prompt")
+        self.prompts.itemClicked.connect(lambda item: self.prompt_chosen.emit(item_data(item)))
+        column.addWidget(self.prompts)
         row = QHBoxLayout()
         row.setSpacing(3)
         self.undo = make_button(
@@ -253,7 +253,7 @@ class View(QWidget):
         self.undo.clicked.connect(lambda: self.undo_wanted.emit())
         self.redo.clicked.connect(lambda: self.redo_wanted.emit())
         self.flip.clicked.connect(lambda: self.flip_wanted.emit())
-        self.delete.clicked.connect(self._delete_mark)
+        self.delete.clicked.connect(self._delete_prompt)
 
     def _make_objects(self, column: QVBoxLayout) -> None:
         column.addWidget(heading("Objects"))
@@ -266,7 +266,7 @@ class View(QWidget):
         row.addWidget(self.next, 2)
         row.addWidget(self.reset, 1)
         column.addLayout(row)
-        self.objects = ObjectTable()
+        self.objects = ObjectList()
         column.addWidget(self.objects)
         row = QHBoxLayout()
         row.setSpacing(3)
@@ -396,25 +396,25 @@ class View(QWidget):
         self.progress.setRange(0, (total or 0) if busy else 1)
         self.progress.setValue(done if busy else 0)
 
-    def show_marks(self, marks: Sequence[tuple[int, str, bool]]) -> None:
+    def show_prompts(self, prompts: Sequence[tuple[int, str, bool]]) -> None:
         """Prompts: uid, text, sign."""
-        if self._shown.get("marks") == list(marks):
+        if self._shown.get("prompts") == list(prompts):
             return
-        grown = len(marks) > len(self._shown.get("marks", ()))
-        self._shown["marks"] = list(marks)
-        row, bar = self.marks.currentRow(), self.marks.verticalScrollBar()
+        grown = len(prompts) > len(self._shown.get("prompts", ()))
+        self._shown["prompts"] = list(prompts)
+        row, bar = self.prompts.currentRow(), self.prompts.verticalScrollBar()
         place = bar.value() if bar is not None else 0
-        self.marks.clear()
-        for uid, text, positive in marks:
+        self.prompts.clear()
+        for uid, text, positive in prompts:
             item = QListWidgetItem(text)
             item.setData(Qt.ItemDataRole.UserRole, uid)
             swatch = QPixmap(10, 10)
             swatch.fill(QColor(COLOURS[positive]))
             item.setIcon(QIcon(swatch))
-            self.marks.addItem(item)
-        self.marks.setCurrentRow(min(row, len(marks) - 1))
+            self.prompts.addItem(item)
+        self.prompts.setCurrentRow(min(row, len(prompts) - 1))
         if grown:
-            self.marks.scrollToBottom()
+            self.prompts.scrollToBottom()
         elif bar is not None:
             bar.setValue(place)
 
@@ -450,9 +450,9 @@ class View(QWidget):
         else:
             then(label)
 
-    def _delete_mark(self) -> None:
-        item = self.marks.currentItem()
+    def _delete_prompt(self) -> None:
+        item = self.prompts.currentItem()
         if item is None:
             self.show_error("Choose a prompt in the list first.")
         else:
-            self.mark_deleted.emit(int(item_data(item)))
+            self.prompt_deleted.emit(int(item_data(item)))

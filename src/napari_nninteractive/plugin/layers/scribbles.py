@@ -1,4 +1,4 @@
-"""Scribbles in a plain Labels layer, kept in step with the marks."""
+"""Scribbles in a plain Labels layer, kept in step with the prompts."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
+from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import Scribble
-from napari_nninteractive.plugin import convert
-from napari_nninteractive.plugin.convert import Frame
-from napari_nninteractive.plugin.looks import COLOURS, aligned, tag
-from napari_nninteractive.plugin.marks import Mark
-from napari_nninteractive.plugin.prompt_layers import Drawing, Hand
-from napari_nninteractive.plugin.strokes import read_stroke
+from napari_nninteractive.plugin.layers import drawings
+from napari_nninteractive.plugin.layers.paint_events import read_stroke
+from napari_nninteractive.plugin.layers.prompts import Drawing, DrawingListener
+from napari_nninteractive.plugin.layers.style import COLOURS, aligned, tag
+from napari_nninteractive.workspace.commands import PlacedPrompt
 
-__all__ = ["StrokeMarks"]
+__all__ = ["ScribblePrompts"]
 
 
 @dataclass(slots=True, eq=False)
@@ -32,13 +32,13 @@ class _Painted:
     positive: bool
 
 
-class StrokeMarks:
+class ScribblePrompts:
     """Scribbles in a Labels layer: each stroke has a number of its own."""
 
     role = "scribbles"
 
-    def __init__(self, layer: Any, hand: Hand) -> None:
-        self.layer, self._hand = layer, hand
+    def __init__(self, layer: Any, listener: DrawingListener) -> None:
+        self.layer, self._listener = layer, listener
         self._known: dict[int, _Painted] = {}
         self._colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
         self._next = 1
@@ -55,7 +55,7 @@ class StrokeMarks:
         layer = Labels(
             np.zeros(shape, np.uint16),
             name=f"{image.name}: scribbles",
-            metadata=tag(StrokeMarks.role, image),
+            metadata=tag(ScribblePrompts.role, image),
             opacity=0.8,
             **aligned(image),
         )
@@ -77,9 +77,9 @@ class StrokeMarks:
         """Uid of the stroke whose number is chosen."""
         return [u for u, p in self._known.items() if p.number == self.layer.selected_label]
 
-    def show(self, marks: Sequence[Mark], frame: Frame) -> None:
+    def show(self, placed: Sequence[PlacedPrompt], frame: Frame) -> None:
         """Show these scribbles, and no others; does nothing where they are there already."""
-        wanted = {m.uid: m.prompt for m in marks if isinstance(m.prompt, Scribble)}
+        wanted = {m.uid: m.prompt for m in placed if isinstance(m.prompt, Scribble)}
         changed = False
         for uid, painted in list(self._known.items()):
             prompt = wanted.get(uid)
@@ -117,7 +117,7 @@ class StrokeMarks:
 
     def _begin(self, number: int, start: tuple[int, ...], mask: NDArray[np.bool_]) -> None:
         painted = _Painted(number, start, mask, self.positive)
-        uid = self._hand.add(_drawing(painted))
+        uid = self._listener.add(_drawing(painted))
         if uid is None:
             self._clear(painted)
             return
@@ -133,7 +133,7 @@ class StrokeMarks:
             self._change(uid, _Painted(painted.number, low, mask, painted.positive))
         else:
             del self._known[uid]
-            self._hand.remove(uid)
+            self._listener.remove(uid)
 
     def _extend(self, uid: int, start: tuple[int, ...], more: NDArray[np.bool_]) -> None:
         painted = self._known[uid]
@@ -142,7 +142,7 @@ class StrokeMarks:
         self._change(uid, _Painted(painted.number, low, mask, painted.positive))
 
     def _change(self, uid: int, painted: _Painted) -> None:
-        if self._hand.move(uid, _drawing(painted)):
+        if self._listener.move(uid, _drawing(painted)):
             self._known[uid] = painted
 
     def _put(self, uid: int, prompt: Scribble, frame: Frame) -> None:
@@ -210,5 +210,5 @@ def _drawing(painted: _Painted) -> Drawing:
 
 def _same(painted: _Painted, prompt: Scribble, frame: Frame) -> bool:
     """Whether the layer shows this scribble, whatever its sign."""
-    shown = convert.scribble(painted.mask, painted.start, frame, positive=prompt.positive)
+    shown = drawings.scribble(painted.mask, painted.start, frame, positive=prompt.positive)
     return shown == prompt

@@ -11,80 +11,79 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box
-from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
+from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt, flipped
 from napari_nninteractive.errors import PromptError
-from napari_nninteractive.plugin.command_queue import CommandQueue
-from napari_nninteractive.plugin.convert import flipped
-from napari_nninteractive.plugin.jobs import Target
-from napari_nninteractive.plugin.marks import (
+from napari_nninteractive.workspace.commands import (
     Add,
     Delete,
-    Mark,
+    ImageSource,
     ModelChoice,
     Paint,
+    PlacedPrompt,
     Redo,
     Remove,
     Replace,
     Reset,
     Run,
     Show,
-    Source,
+    Stroke,
     SwitchTo,
     Undo,
 )
-from napari_nninteractive.plugin.result import painted_edits
-from napari_nninteractive.plugin.strokes import Stroke
+from napari_nninteractive.workspace.jobs import LabelTarget
+from napari_nninteractive.workspace.label_map import painted_edits
+from napari_nninteractive.workspace.queue import CommandQueue
 
-__all__ = ["Controller"]
+__all__ = ["WorkspaceClient"]
 
 _LARGEST = 2**31 - 1  # what napari's box for a label takes
 
 
-class Controller(CommandQueue):
+class WorkspaceClient(CommandQueue):
     """Reacts to what the user does; parameters, attributes and signals are those of `CommandQueue`."""
 
     # Image and model
 
     def open(
         self,
-        source: Source,
-        target: Target,
+        source: ImageSource,
+        target: LabelTarget,
         existing: Callable[[], Counter[int]] | None = None,
     ) -> None:
         """Go to an image; finished objects stay where they are, and those made here come back.
 
         Parameters
         ----------
-        source : Source
+        source : ImageSource
             The image.
-        target : Target
+        target : LabelTarget
             Where its objects are written.
         existing : callable, optional
             Counts the voxels of each label that the target holds already; called where the target is new here.
         """
-        fresh = target not in self._books
+        fresh = target not in self._tables
         image = source.key[0] if isinstance(source.key, tuple) else source.key
         earlier = self._targets.get(image)
         self._targets[image] = target
-        if fresh and earlier in self._books:
-            self._books[target] = self._books[earlier].emptied(source.frame.shape)
+        if fresh and earlier in self._tables:
+            self._tables[target] = self._tables[earlier].emptied(source.frame.shape)
         self._source, self._target = source, target
-        book = self.book
+        table = self.table
         found = existing() if fresh and existing is not None else Counter()
         if found:
-            book.voxels.update(found)
-            book.numbers.update(target.numbers)
-            book.highest = max(found)
+            table.voxels.update(found)
+            table.numbers.update(target.numbers)
+            table.highest = max(found)
         self._pending, self._committed, self._last = [], (), None
-        self._label = book.free_label()
-        book.highest = max(book.highest, self._label)
+        self._label = table.free_label()
+        table.highest = max(table.highest, self._label)
         if not (fresh and not found):
             self._submit(None)
             return
-        for frame in [f for f, objects in book.made.items() if objects and f != source.frame]:
+        for frame in [f for f, objects in table.made.items() if objects and f != source.frame]:
             self._submit(Show(), replace(source, frame=frame, key=(image, frame)))
         self._submit(Show())
-        self.set_numbers(dict(book.numbers))
+        self.set_numbers(dict(table.numbers))
 
     def refresh(self) -> None:
         """Ask the engine again what is there."""
@@ -96,21 +95,21 @@ class Controller(CommandQueue):
         self._jobs = 0
         if self._source is not None:
             key = self._source.key
-            self.work(lambda: self._desk.forget(key), lambda _: self.changed.emit())
-        self._books.pop(self._target, None)
+            self.work(lambda: self._workspace.forget(key), lambda _: self.changed.emit())
+        self._tables.pop(self._target, None)
         self._targets = {i: t for i, t in self._targets.items() if t is not self._target}
         self._pending, self._committed, self._last = [], (), None
         self._source = self._target = None
-        self.marks_changed.emit(())
+        self.prompts_changed.emit(())
         self.changed.emit()
 
     def choose_model(self, choice: ModelChoice) -> None:
-        """Another model or device: marks and objects stay, and the next prediction uses it."""
+        """Another model or device: prompts and objects stay, and the next prediction uses it."""
         self._choice = choice
         if self._source is not None:
             self._submit(None)
 
-    # Marks
+    # Prompts
 
     def add(
         self,
@@ -120,33 +119,33 @@ class Controller(CommandQueue):
         joined: bool = False,
     ) -> int:
         """Add what was drawn; `joined`: one action with the last. Returns its uid."""
-        mark = Mark(self.new_uid(), prompt, outline)
-        self._submit(Add((mark,), self.auto_run, joined))
-        return mark.uid
+        placed = PlacedPrompt(self.new_uid(), prompt, outline)
+        self._submit(Add((placed,), self.auto_run, joined))
+        return placed.uid
 
     def move(self, uid: int, prompt: Prompt, outline: NDArray[np.float64] | None = None) -> None:
-        """Change a mark, as if it had been drawn so."""
-        self._submit(Replace(Mark(uid, prompt, outline)))
+        """Change a prompt, as if it had been drawn so."""
+        self._submit(Replace(PlacedPrompt(uid, prompt, outline)))
 
     def remove(self, uid: int) -> None:
-        """Take a mark away, as if it had never been drawn."""
+        """Take a prompt away, as if it had never been drawn."""
         self._submit(Remove(uid))
 
     def remove_and_show(self, uid: int) -> None:
-        """Take a mark away that its layer still shows."""
+        """Take a prompt away that its layer still shows."""
         self.remove(uid)
         self._show()
 
     def flip(self, uids: Iterable[int]) -> None:
-        """Give marks the other sign."""
-        by_uid = {m.uid: m for m in self.marks or ()}
-        for mark in [by_uid[uid] for uid in uids if uid in by_uid]:
+        """Give prompts the other sign."""
+        by_uid = {m.uid: m for m in self.placed or ()}
+        for placed in [by_uid[uid] for uid in uids if uid in by_uid]:
             try:
-                prompt = flipped(mark.prompt)
+                prompt = flipped(placed.prompt)
             except PromptError as error:
                 self.failed.emit(error)
             else:
-                self._submit(Replace(Mark(mark.uid, prompt, mark.outline)))
+                self._submit(Replace(PlacedPrompt(placed.uid, prompt, placed.outline)))
         self._show()
 
     def paint(self, stroke: Stroke) -> None:
@@ -164,7 +163,7 @@ class Controller(CommandQueue):
         self.work(lambda: InitialMask(_not_empty(read())), self.add)
 
     def new_uid(self) -> int:
-        """A uid that no mark has."""
+        """A uid that no prompt has."""
         return next(self._uids)
 
     # Actions
@@ -186,16 +185,16 @@ class Controller(CommandQueue):
         """Finish the current object and begin a new one; does nothing where it is still empty."""
         if self._source is None or self._is_empty():
             return
-        book = self.book
-        label = book.next_label(self.label)
-        book.highest = max(book.highest, label)
+        table = self.table
+        label = table.next_label(self.label)
+        table.highest = max(table.highest, label)
         if self.same_number:
-            self.set_number(label, book.number(self.label))
+            self.set_number(label, table.number(self.label))
         self._submit(SwitchTo(label))
         self._show()
 
     def select_object(self, label: int) -> None:
-        """Go on with an object: its marks come back, if it was made here; else it starts from its mask."""
+        """Go on with an object: its prompts come back, if it was made here; else it starts from its mask."""
         if self._source is None or self._target is None:
             return
         self._go_to_frame_of(label)
@@ -204,9 +203,9 @@ class Controller(CommandQueue):
         self._submit(SwitchTo(label))
         if self._is_foreign(label):
             self.start_from(self._reader(label))
-        elif label in self.book.by_hand:
+        elif label in self.table.by_hand:
             self._keep_painted(label)
-        self.book.by_hand.discard(label)
+        self.table.by_hand.discard(label)
 
     def reset(self) -> None:
         """Start the current object again."""
@@ -231,7 +230,7 @@ class Controller(CommandQueue):
 
     def rename(self, label: int, name: str) -> None:
         """Name an object."""
-        self.book.names[label] = name
+        self.table.names[label] = name
         self.changed.emit()
 
     def set_number(self, label: int, number: int) -> None:
@@ -246,21 +245,21 @@ class Controller(CommandQueue):
             raise PromptError(
                 f"{number} is no number for an object: take one from 1 to {_LARGEST}."
             )
-        if self.book.number(label) != number:
+        if self.table.number(label) != number:
             self.set_numbers({label: number})
 
     def set_numbers(self, numbers: Mapping[int, int]) -> None:
         """Show objects with these numbers; those that are not named keep theirs."""
-        target, book = self._target, self.book
+        target, table = self._target, self.table
         if target is None or not numbers:
             return
-        book.numbers.update(numbers)
-        for label in [n for n, number in book.numbers.items() if n == number]:
-            del book.numbers[label]
-        if target.numbers and not any(book.voxels[label] > 0 for label in numbers):
-            target.announce(book.numbers)
+        table.numbers.update(numbers)
+        for label in [n for n, number in table.numbers.items() if n == number]:
+            del table.numbers[label]
+        if target.numbers and not any(table.voxels[label] > 0 for label in numbers):
+            target.announce(table.numbers)
         else:
-            compute, show = target.renumber(book.numbers)
+            compute, show = target.renumber(table.numbers)
 
             def done(shown: Any) -> None:
                 show(shown)
@@ -271,23 +270,23 @@ class Controller(CommandQueue):
 
     def owner(self, number: int) -> int:
         """Label of the object that voxels painted with a number go to."""
-        return self.book.owner(number, self.label)
+        return self.table.owner(number, self.label)
 
     def painted(self, counts: Counter[int]) -> None:
         """Voxels were won and lost by hand."""
-        book = self.book
-        book.voxels.update(counts)
-        book.highest = max([book.highest, *counts])
-        book.by_hand |= set(counts) - {self.label}
+        table = self.table
+        table.voxels.update(counts)
+        table.highest = max([table.highest, *counts])
+        table.by_hand |= set(counts) - {self.label}
         self.changed.emit()
 
     def counted(self, counts: Counter[int]) -> None:
         """All voxels of the result were counted anew."""
-        self.book.voxels = Counter(counts)
+        self.table.voxels = Counter(counts)
         self.changed.emit()
 
     def cancel(self) -> None:
-        """Stop the running prediction; its mark stays and waits."""
+        """Stop the running prediction; its prompt stays and waits."""
         self._worker.cancel()
 
     def close(self) -> None:
@@ -295,38 +294,41 @@ class Controller(CommandQueue):
         self._worker.close()
         self._source = self._target = None
         self._pending.clear()
-        self._books.clear()
+        self._tables.clear()
         self._targets.clear()
         self._jobs = 0
 
     # Inside
 
     def _is_empty(self) -> bool:
-        book = self.book
-        return self.marks == () and book.voxels[self.label] <= 0
+        table = self.table
+        return self.placed == () and table.voxels[self.label] <= 0
 
     def _go_to_frame_of(self, label: int) -> None:
         """Ask for the time point and channel that an object was made in, where they are others."""
         if self._source is not None:
-            frame = self.book.frame_of(label, self._source.frame)
+            frame = self.table.frame_of(label, self._source.frame)
             if frame is not None and frame != self._source.frame:
                 self.frame_wanted.emit(frame)
 
     def _is_foreign(self, label: int) -> bool:
         """Whether an object was not made here, so that only its mask is known."""
-        return label not in self.book.prompts and self.book.voxels[label] > 0
+        return label not in self.table.prompts and self.table.voxels[label] > 0
 
     def _keep_painted(self, label: int) -> None:
         """Make edits of what was painted into an object while it was not the current one."""
         read = self._reader(label)
         labels = self._target.labels(label) if self._target is not None else None
-        source, desk = self._source, self._desk
+        source, workspace = self._source, self._workspace
 
         def compare() -> list[tuple[NDArray[np.bool_], bool]]:
-            if source is None or desk.session is None:
+            if source is None or workspace.session is None:
                 return []
             whole = Box.of_shape(source.frame.volume_shape)
-            mask, free = np.asarray(desk.session.mask) != 0, source.frame.read(labels, whole) == 0
+            mask, free = (
+                np.asarray(workspace.session.mask) != 0,
+                source.frame.read(labels, whole) == 0,
+            )
             return painted_edits(mask, read(), free)
 
         def edit(found: list[tuple[NDArray[np.bool_], bool]]) -> None:

@@ -8,16 +8,16 @@ from pathlib import Path
 from qtpy.QtWidgets import QFileDialog
 
 from napari_nninteractive.errors import NNInteractiveError
-from napari_nninteractive.plugin import texts
-from napari_nninteractive.plugin.binder import Binder
-from napari_nninteractive.plugin.controller import Controller
-from napari_nninteractive.plugin.keeper import Keeper, write_table
-from napari_nninteractive.plugin.models_part import ModelsPart
-from napari_nninteractive.plugin.saved import SavedSession
-from napari_nninteractive.plugin.view import View
+from napari_nninteractive.plugin.model_actions import ModelActions
+from napari_nninteractive.plugin.view import messages
+from napari_nninteractive.plugin.view.panel_view import PanelView
+from napari_nninteractive.plugin.viewer_link import ViewerLink
 from napari_nninteractive.plugin.writers import write_labels, write_labels_zarr
+from napari_nninteractive.workspace.client import WorkspaceClient
+from napari_nninteractive.workspace.recovery import SavedWork, write_table
+from napari_nninteractive.workspace.session_file import SavedSession
 
-__all__ = ["FilesPart"]
+__all__ = ["FileActions"]
 
 _OBJECTS = ";;".join(
     f"{name} (*{ending})"
@@ -32,27 +32,27 @@ _OBJECTS = ";;".join(
 _SESSION = "Session (*.nni.json);;All files (*)"
 
 
-class FilesPart:
+class FileActions:
     """Asks for file names, and says what was written.
 
     Parameters
     ----------
-    view : View
+    view : PanelView
         The panel.
-    controller : Controller
+    client : WorkspaceClient
         Whose work.
-    binder : Binder
+    link : ViewerLink
         Knows the image's name.
-    models : ModelsPart
+    models : ModelActions
         Goes on with the model of a session.
     """
 
     def __init__(
-        self, view: View, controller: Controller, binder: Binder, models: ModelsPart
+        self, view: PanelView, client: WorkspaceClient, link: ViewerLink, models: ModelActions
     ) -> None:
-        self._view, self._controller, self._binder = view, controller, binder
+        self._view, self._client, self._link = view, client, link
         self._models = models
-        self._keeper = Keeper(controller)
+        self._saved_work = SavedWork(client)
 
     def ask_save(self) -> None:
         """Save the session where the user says."""
@@ -77,7 +77,7 @@ class FilesPart:
     def save(self, path: str) -> None:
         """Save the session."""
         self._try(
-            lambda: self._keeper.save(
+            lambda: self._saved_work.save(
                 path, self._name(), lambda p: self._view.show_status(f"Saved as {p.name}.")
             )
         )
@@ -90,27 +90,27 @@ class FilesPart:
             made = f" It was made on {session.image}." if session.image != self._name() else ""
             self._view.show_status(f"{name} is open.{made}{self._models.wish(session.choice)}")
 
-        self._try(lambda: self._keeper.open(path, done))
+        self._try(lambda: self._saved_work.open(path, done))
 
     def save_table(self, path: str) -> None:
         """Save the table of objects."""
-        unit = texts.unit_of(self._binder.image) if self._binder.image is not None else "px"
-        source = self._controller.source
+        unit = messages.unit_of(self._link.image) if self._link.image is not None else "px"
+        source = self._client.source
         space = len(source.frame.spatial) if source is not None else 3
         name = {"Volume": "voxels", "Area": "pixels"}.get(
-            texts.volume_unit(unit, space), texts.volume_unit(unit, space)
+            messages.volume_unit(unit, space), messages.volume_unit(unit, space)
         )
-        self._try(lambda: write_table(path, self._controller.objects(), name))
+        self._try(lambda: write_table(path, self._client.objects(), name))
         if not self._view.error:
             self._view.show_status(f"Saved as {Path(path).name}.")
 
     def autosave(self) -> None:
         """Write the recovery file; says nothing, unless it fails."""
-        if self._binder.image is not None and self._controller.source is not None:
+        if self._link.image is not None and self._client.source is not None:
             try:
-                self._keeper.autosave(self._name())
+                self._saved_work.autosave(self._name())
             except (NNInteractiveError, OSError) as error:
-                self._view.show_error(texts.error(error))
+                self._view.show_error(messages.error(error))
 
     def ask_objects(self) -> None:
         """Save the objects where the user says, in the format of the name's ending."""
@@ -121,21 +121,21 @@ class FilesPart:
 
     def save_objects(self, path: str) -> None:
         """Save the layer of objects with its geometry."""
-        layers = self._binder.set
+        layers = self._link.set
         if layers is None:
             self._view.show_error("There are no objects yet: choose an image, and click on one.")
             return
         data, attributes, _ = layers.result.layer.as_layer_data_tuple()
         write = write_labels_zarr if path.lower().endswith(".zarr") else write_labels
         self._view.show_error("")
-        self._controller.work(
+        self._client.work(
             lambda: write(path, data, attributes),
             lambda _: self._view.show_status(f"Saved as {Path(path).name}."),
         )
 
     def offer_recovery(self) -> None:
         """Offer the newest session that a crash left behind."""
-        lost = self._keeper.recoverable()
+        lost = self._saved_work.recoverable()
         self._view.show_offer(
             "napari ended too early the last time. Your objects were kept: open their image first."
             if lost
@@ -144,7 +144,7 @@ class FilesPart:
 
     def close(self) -> None:
         """All ended well."""
-        self._keeper.close()
+        self._saved_work.close()
 
     def recover(self) -> None:
         """Go on with what a crash left of the image that is open; offers what is left then."""
@@ -153,20 +153,20 @@ class FilesPart:
             self._view.show_status("Recovered.")
             self.offer_recovery()
 
-        self._try(lambda: self._keeper.recover(self._name(), done))
+        self._try(lambda: self._saved_work.recover(self._name(), done))
 
     def forget(self) -> None:
         """Delete what a crash left behind."""
-        for path in self._keeper.recoverable():
-            self._keeper.discard(path)
+        for path in self._saved_work.recoverable():
+            self._saved_work.discard(path)
         self._view.show_offer("")
 
     def _name(self) -> str:
-        return str(self._binder.image.name) if self._binder.image is not None else ""
+        return str(self._link.image.name) if self._link.image is not None else ""
 
     def _try(self, act: Callable[[], object]) -> None:
         self._view.show_error("")
         try:
             act()
         except NNInteractiveError as error:
-            self._view.show_error(texts.error(error))
+            self._view.show_error(messages.error(error))

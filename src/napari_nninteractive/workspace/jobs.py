@@ -1,4 +1,4 @@
-"""What the controller gives to the worker, and what it needs of worker and result."""
+"""What the client gives to the worker, and what it needs of worker and result."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from napari_nninteractive.plugin.book import Book
-from napari_nninteractive.plugin.desk import Desk
-from napari_nninteractive.plugin.marks import Command, ModelChoice, Outcome, Source
-from napari_nninteractive.plugin.result import Covered, apply_stroke, write
+from napari_nninteractive.workspace.commands import (
+    Command,
+    CommandOutcome,
+    ImageSource,
+    ModelChoice,
+)
+from napari_nninteractive.workspace.label_map import CoveredLabels, apply_stroke, write
+from napari_nninteractive.workspace.objects import ObjectTable
+from napari_nninteractive.workspace.workspace import Workspace
 
-__all__ = ["Job", "Key", "Target", "WorkerLike", "record", "run_job"]
+__all__ = ["Job", "Key", "LabelTarget", "WorkerLike", "record", "run_job"]
 
 
 Key = tuple[int | slice, ...]
@@ -40,7 +45,7 @@ class WorkerLike(Protocol):
         """End."""
 
 
-class Target(Protocol):
+class LabelTarget(Protocol):
     """Where objects are written; a Labels layer, in the window."""
 
     @property
@@ -66,8 +71,8 @@ class Target(Protocol):
 class Job:
     """A command on its way, with all it needs."""
 
-    source: Source
-    target: Target
+    source: ImageSource
+    target: LabelTarget
     choice: ModelChoice
     label: int
     command: Command | None  # None: only open the image
@@ -75,29 +80,29 @@ class Job:
     probability: bool
 
 
-def run_job(desk: Desk, job: Job, call: Any) -> Outcome:
+def run_job(workspace: Workspace, job: Job, call: Any) -> CommandOutcome:
     """Run a job, on the worker's thread."""
-    desk.ready(job.choice, job.source, job.label)
+    workspace.ready(job.choice, job.source, job.label)
     if job.command is None:
-        return desk.outcome()
-    return desk.do(job.command, call.cancel, call.progress, probability=job.probability)
+        return workspace.outcome()
+    return workspace.do(job.command, call.cancel, call.progress, probability=job.probability)
 
 
-def record(book: Book, job: Job, outcome: Outcome) -> None:
+def record(table: ObjectTable, job: Job, outcome: CommandOutcome) -> None:
     """Write what came of a job into its target, and note sizes and prompts."""
     frame, parts = job.source.frame, []
-    book.made[frame] = dict(outcome.prompts)
-    book.highest = max(book.highest, outcome.label)
+    table.made[frame] = dict(outcome.prompts)
+    table.highest = max(table.highest, outcome.label)
     for change in outcome.changes:
         labels = job.target.labels(change.label)
-        covered = book.covered.setdefault(change.label, Covered())
-        book.voxels.update(write(labels, frame, change, covered, overwrite=job.overwrite))
+        covered = table.covered.setdefault(change.label, CoveredLabels())
+        table.voxels.update(write(labels, frame, change, covered, overwrite=job.overwrite))
         parts.append(frame.key(change.box))
     in_layer = frame.channels is not None and frame.channels < frame.ndim
     copies = frame.shape[frame.channels] if in_layer and frame.channels is not None else 1
     for stroke, back in outcome.strokes:
         gained = apply_stroke(job.target.labels(1), stroke, back=back)
-        book.voxels.update({label: n // copies for label, n in gained.items()})
+        table.voxels.update({label: n // copies for label, n in gained.items()})
         parts.append(stroke.key)
     if parts:
         job.target.redraw(parts)

@@ -1,4 +1,4 @@
-"""What the user drew and asked for, as values: marks, commands, and what came of them."""
+"""What the user drew and asked for, as values: prompts as placed, commands, and what came of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box
+from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import (
     BoxPrompt,
     InitialMask,
@@ -22,25 +23,24 @@ from napari_nninteractive.core.prompts import (
 )
 from napari_nninteractive.engine.results import Prediction
 from napari_nninteractive.errors import NNInteractiveError
-from napari_nninteractive.plugin.convert import Frame
-from napari_nninteractive.plugin.strokes import Stroke
 
 __all__ = [
     "Add",
     "Change",
     "Command",
+    "CommandOutcome",
     "Delete",
-    "Mark",
+    "ImageSource",
     "ModelChoice",
-    "Outcome",
     "Paint",
+    "PlacedPrompt",
     "Redo",
     "Remove",
     "Replace",
     "Reset",
     "Run",
     "Show",
-    "Source",
+    "Stroke",
     "SwitchTo",
     "Undo",
     "describe",
@@ -58,7 +58,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mark:
+class PlacedPrompt:
     """A prompt as drawn.
 
     Attributes
@@ -86,7 +86,7 @@ class ModelChoice:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Source:
+class ImageSource:
     """An image to segment.
 
     Attributes
@@ -111,10 +111,35 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Add:
-    """Add marks; predict after the last, or let them wait. `joined`: undone together with the action before."""
+class Stroke:
+    """Part of a Labels layer that a stroke changed.
 
-    marks: tuple[Mark, ...]
+    Attributes
+    ----------
+    start : tuple of int
+        First voxel of the part in the layer.
+    touched : ndarray of bool
+        Voxels that were changed.
+    old, new : ndarray
+        Labels before and after.
+    """
+
+    start: tuple[int, ...]
+    touched: NDArray[np.bool_]
+    old: NDArray[Any]
+    new: NDArray[Any]
+
+    @property
+    def key(self) -> tuple[slice, ...]:
+        """Index of the part in the layer."""
+        return tuple(slice(s, s + n) for s, n in zip(self.start, self.new.shape, strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Add:
+    """Add prompts; predict after the last, or let them wait. `joined`: undone together with the action before."""
+
+    placed: tuple[PlacedPrompt, ...]
     predict: bool = True
     joined: bool = False
 
@@ -123,7 +148,7 @@ class Add:
 class Replace:
     """Moved or flipped: as if drawn so from the start."""
 
-    mark: Mark
+    placed: PlacedPrompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +160,7 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Predict with all marks."""
+    """Predict with all prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,15 +217,15 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class CommandOutcome:
     """What a command changed, and what is then.
 
     Attributes
     ----------
     label : int
         The current object.
-    marks : tuple of Mark
-        Its marks, oldest first.
+    placed : tuple of PlacedPrompt
+        Its prompts, oldest first.
     changes : tuple of Change
         To be written into the result, in order.
     strokes : tuple of (Stroke, bool)
@@ -210,9 +235,9 @@ class Outcome:
     can_undo, can_redo : bool
         Whether there is something to take back or do again.
     waiting : bool
-        Whether there are marks that no prediction has seen.
+        Whether there are prompts that no prediction has seen.
     stopped : NNInteractiveError or None
-        Why there is no prediction with the new marks, which are kept: the user stopped it, or memory ran out.
+        Why there is no prediction with the new placed, which are kept: the user stopped it, or memory ran out.
     prediction : Prediction or None
         What the engine said.
     device : str
@@ -220,7 +245,7 @@ class Outcome:
     """
 
     label: int
-    marks: tuple[Mark, ...]
+    placed: tuple[PlacedPrompt, ...]
     changes: tuple[Change, ...] = ()
     strokes: tuple[tuple[Stroke, bool], ...] = ()
     prompts: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
@@ -232,29 +257,31 @@ class Outcome:
     device: str = ""
 
 
-def fold(marks: tuple[Mark, ...], commands: Iterable[Command]) -> tuple[Mark, ...] | None:
-    """Marks after commands that have not run yet; None where only running them will tell."""
+def fold(
+    placed: tuple[PlacedPrompt, ...], commands: Iterable[Command]
+) -> tuple[PlacedPrompt, ...] | None:
+    """Prompts after commands that have not run yet; None where only running them will tell."""
     for command in commands:
         match command:
             case Add():
-                marks = (*marks, *command.marks)
+                placed = (*placed, *command.placed)
             case Replace():
-                new = command.mark
-                marks = tuple(new if m.uid == new.uid else m for m in marks)
+                new = command.placed
+                placed = tuple(new if m.uid == new.uid else m for m in placed)
             case Remove():
-                marks = tuple(m for m in marks if m.uid != command.uid)
+                placed = tuple(m for m in placed if m.uid != command.uid)
             case Reset():
-                marks = ()
+                placed = ()
             case Run() | Show() | Paint():
                 pass
             case _:
                 return None
-    return marks
+    return placed
 
 
-def describe(mark: Mark, *, flat_image: bool = False) -> str:
-    """Kind, sign and slice of a mark, for the list; a 2D image has no slices."""
-    prompt = mark.prompt
+def describe(placed: PlacedPrompt, *, flat_image: bool = False) -> str:
+    """Kind, sign and slice of a prompt, for the list; a 2D image has no slices."""
+    prompt = placed.prompt
     kind = _KINDS[type(prompt)]
     if isinstance(prompt, InitialMask):
         return kind

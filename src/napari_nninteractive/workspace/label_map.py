@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box, Index3
-from napari_nninteractive.plugin.convert import Frame
-from napari_nninteractive.plugin.marks import Change
-from napari_nninteractive.plugin.strokes import Stroke
+from napari_nninteractive.core.frame import Frame
+from napari_nninteractive.workspace.commands import Change, Stroke
 
 __all__ = [
-    "Covered",
+    "CoveredLabels",
     "apply_stroke",
     "count",
     "difference",
@@ -88,7 +87,7 @@ def numbered(labels: NDArray[Any], numbers: Mapping[int, int]) -> NDArray[Any]:
     return out
 
 
-class Covered:
+class CoveredLabels:
     """Labels that lie under others, in chunks that exist only where there are some."""
 
     def __init__(self) -> None:
@@ -122,7 +121,7 @@ def _within(index: Index3, part: Box) -> tuple[slice, slice, slice]:
 
 
 def write(
-    labels: Any, frame: Frame, change: Change, covered: Covered, *, overwrite: bool = False
+    labels: Any, frame: Frame, change: Change, covered: CoveredLabels, *, overwrite: bool = False
 ) -> Counter[int]:
     """Write the new mask of an object into the labels.
 
@@ -134,7 +133,7 @@ def write(
         Where the volume lies in it.
     change : Change
         What is new.
-    covered : Covered
+    covered : CoveredLabels
         What lies under this object.
     overwrite : bool
         Whether it may cover other objects. They come back where it withdraws.

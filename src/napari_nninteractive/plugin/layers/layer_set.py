@@ -7,12 +7,12 @@ from typing import Any
 
 from napari.layers import Labels
 
-from napari_nninteractive.plugin.convert import Frame
-from napari_nninteractive.plugin.looks import Tool, aligned, role_of
-from napari_nninteractive.plugin.marks import Mark
-from napari_nninteractive.plugin.prompt_layers import Hand, PointMarks, ShapeMarks
-from napari_nninteractive.plugin.result_layer import Painter, ResultLayer
-from napari_nninteractive.plugin.stroke_layer import StrokeMarks
+from napari_nninteractive.core.frame import Frame
+from napari_nninteractive.plugin.layers.objects import ObjectsLayer, PaintListener
+from napari_nninteractive.plugin.layers.prompts import DrawingListener, PointPrompts, ShapePrompts
+from napari_nninteractive.plugin.layers.scribbles import ScribblePrompts
+from napari_nninteractive.plugin.layers.style import Tool, aligned, role_of
+from napari_nninteractive.workspace.commands import PlacedPrompt
 
 __all__ = ["LayerSet"]
 
@@ -37,9 +37,9 @@ class LayerSet:
         What they lie on.
     frame : Frame
         Its axes.
-    hand : Hand
+    drawings : DrawingListener
         Told what is drawn.
-    painter : Painter
+    paint : PaintListener
         Told what the user does with the objects.
     results : dict
         Results by the id of their layer: those that are known are used again, and others are added.
@@ -50,9 +50,9 @@ class LayerSet:
         viewer: Any,
         image: Any,
         frame: Frame,
-        hand: Hand,
-        painter: Painter,
-        results: dict[str, ResultLayer],
+        drawings: DrawingListener,
+        paint: PaintListener,
+        results: dict[str, ObjectsLayer],
     ) -> None:
         self.image = image
         found: dict[str | None, Any] = {}
@@ -67,23 +67,28 @@ class LayerSet:
                 viewer.add_layer(found[role])
             return found[role]
 
-        self.is_new = ResultLayer.role not in found
-        layer = layer_of(ResultLayer.role, lambda: ResultLayer.make(image, frame.shape))
+        self.is_new = ObjectsLayer.role not in found
+        layer = layer_of(ObjectsLayer.role, lambda: ObjectsLayer.make(image, frame.shape))
         key = str(layer.unique_id)
         if key not in results:
-            results[key] = ResultLayer(layer, painter)
+            results[key] = ObjectsLayer(layer, paint)
         self.result = results[key]
         self.result.listen()
         in_layer = frame.channels is not None and frame.channels < frame.ndim
         self.result.channels = frame.channels if in_layer else None
-        self.strokes = StrokeMarks(
-            layer_of(StrokeMarks.role, lambda: StrokeMarks.make(image, frame.shape, extent)), hand
+        self.strokes = ScribblePrompts(
+            layer_of(
+                ScribblePrompts.role, lambda: ScribblePrompts.make(image, frame.shape, extent)
+            ),
+            drawings,
         )
-        self.shapes = ShapeMarks(
-            layer_of(ShapeMarks.role, lambda: ShapeMarks.make(image, frame.ndim, extent)), hand
+        self.shapes = ShapePrompts(
+            layer_of(ShapePrompts.role, lambda: ShapePrompts.make(image, frame.ndim, extent)),
+            drawings,
         )
-        self.points = PointMarks(
-            layer_of(PointMarks.role, lambda: PointMarks.make(image, frame.ndim, extent)), hand
+        self.points = PointPrompts(
+            layer_of(PointPrompts.role, lambda: PointPrompts.make(image, frame.ndim, extent)),
+            drawings,
         )
         self._keys: dict[str, Callable[[Any], None]] = {}
         for part in (self.points, self.shapes):
@@ -118,13 +123,13 @@ class LayerSet:
                 viewer.layers.selection.active = part.layer
                 part.layer.mode = mode
 
-    def show(self, marks: Sequence[Mark], frame: Frame) -> None:
-        """Show these marks, and no others."""
+    def show(self, placed: Sequence[PlacedPrompt], frame: Frame) -> None:
+        """Show these prompts, and no others."""
         for part in (self.points, self.shapes, self.strokes):
-            part.show(marks, frame)
+            part.show(placed, frame)
 
     def select(self, uid: int) -> None:
-        """Select a mark where it is a point or shape, and nothing else."""
+        """Select a prompt where it is a point or shape, and nothing else."""
         for part in (self.points, self.shapes):
             part.select(uid)
 
@@ -135,7 +140,7 @@ class LayerSet:
                 setattr(layer, name, value)
 
     def selected(self) -> list[int]:
-        """Uids of the selected marks of the active layer's kind, of all kinds else."""
+        """Uids of the selected prompts of the active layer's kind, of all kinds else."""
         return [uid for part in (self.points, self.shapes) for uid in part.selected()]
 
     def set_visible(self, visible: bool) -> None:

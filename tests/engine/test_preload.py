@@ -10,7 +10,7 @@ import pytest
 _PROGRAM = """
 import sys
 from pathlib import Path
-from napari_nninteractive.plugin.preload import open_torch_libraries
+from napari_nninteractive.engine.preload import open_torch_libraries
 assert "torch" not in sys.modules
 open_torch_libraries()
 assert "torch" not in sys.modules
@@ -38,7 +38,7 @@ def test_nothing_is_done_where_torch_is_imported(monkeypatch: pytest.MonkeyPatch
 
     import torch  # noqa: F401
 
-    from napari_nninteractive.plugin.preload import open_torch_libraries
+    from napari_nninteractive.engine.preload import open_torch_libraries
 
     def refuse(*_: object) -> None:
         raise AssertionError("opened again")

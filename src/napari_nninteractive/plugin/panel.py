@@ -1,4 +1,4 @@
-"""The dock widget: composes view, controller, layers and worker, and owns their end."""
+"""The dock widget: composes view, client, layers and worker, and owns their end."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt.utils import qdebounced, qthrottled
 
 from napari_nninteractive.errors import Cancelled, DeviceMemoryError, NNInteractiveError
-from napari_nninteractive.plugin import texts
-from napari_nninteractive.plugin.binder import FLAT_ONLY, Binder
-from napari_nninteractive.plugin.controller import Controller
-from napari_nninteractive.plugin.desk import Desk, measure_cost
-from napari_nninteractive.plugin.files_part import FilesPart
-from napari_nninteractive.plugin.looks import COLOURS, KEY
-from napari_nninteractive.plugin.marks import ModelChoice, describe
-from napari_nninteractive.plugin.models_part import ModelsPart
-from napari_nninteractive.plugin.probability import ProbabilityLayer
+from napari_nninteractive.plugin.file_actions import FileActions
+from napari_nninteractive.plugin.layers.probability import ProbabilityLayer
+from napari_nninteractive.plugin.layers.style import COLOURS, KEY
+from napari_nninteractive.plugin.model_actions import ModelActions
 from napari_nninteractive.plugin.settings import Settings, read_settings
-from napari_nninteractive.plugin.view import KEYS, View
+from napari_nninteractive.plugin.view import messages
+from napari_nninteractive.plugin.view.panel_view import KEYS, PanelView
+from napari_nninteractive.plugin.viewer_link import FLAT_ONLY, ViewerLink
 from napari_nninteractive.plugin.worker import Worker
+from napari_nninteractive.workspace.client import WorkspaceClient
+from napari_nninteractive.workspace.commands import ModelChoice, describe
+from napari_nninteractive.workspace.workspace import Workspace, measure_cost
 
 __all__ = ["Panel"]
 
@@ -40,31 +40,33 @@ class Panel(QWidget):
     ----------
     napari_viewer : napari.Viewer
         Given by napari.
-    desk : Desk, optional
+    workspace : Workspace, optional
         Where the commands run; with the real models by default.
     """
 
-    def __init__(self, napari_viewer: napari.Viewer, desk: Desk | None = None) -> None:
+    def __init__(self, napari_viewer: napari.Viewer, workspace: Workspace | None = None) -> None:
         super().__init__()
         settings = read_settings()
         COLOURS.update({True: settings.positive_colour, False: settings.negative_colour})
-        self.view = View()
+        self.view = PanelView()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
-        self._parts = _Parts(napari_viewer, self.view, desk or Desk(cost=measure_cost), settings)
+        self._parts = _Parts(
+            napari_viewer, self.view, workspace or Workspace(cost=measure_cost), settings
+        )
         # Qt destroys the widget with the viewer's window; what it owns must not wait for Python to notice.
         self.destroyed.connect(self._parts.close)
 
     @property
-    def controller(self) -> Controller:
+    def client(self) -> WorkspaceClient:
         """What decides."""
-        return self._parts.controller
+        return self._parts.client
 
     @property
-    def binder(self) -> Binder:
+    def link(self) -> ViewerLink:
         """What follows the viewer."""
-        return self._parts.binder
+        return self._parts.link
 
     def close_panel(self) -> None:
         """Give back thread, memory and connections; objects and prompts stay in the viewer. May be called again."""
@@ -74,15 +76,17 @@ class Panel(QWidget):
 class _Parts:
     """All that is not a widget, so that it can outlive one by a moment."""
 
-    def __init__(self, viewer: Any, view: View, desk: Desk, settings: Settings) -> None:
+    def __init__(
+        self, viewer: Any, view: PanelView, workspace: Workspace, settings: Settings
+    ) -> None:
         self._viewer, self._view = viewer, view
         self.worker = Worker()
-        self.controller = Controller(self.worker, desk)
-        self.binder = Binder(viewer, self.controller, self._keys)
+        self.client = WorkspaceClient(self.worker, workspace)
+        self.link = ViewerLink(viewer, self.client, self._keys)
         self._closed = False
         self._apply(settings)
-        self.models = ModelsPart(view, self.controller, ModelChoice(precision=settings.precision))
-        self.files = FilesPart(view, self.controller, self.binder, self.models)
+        self.models = ModelActions(view, self.client, ModelChoice(precision=settings.precision))
+        self.files = FileActions(view, self.client, self.link, self.models)
         self._probability = ProbabilityLayer(viewer)
         self._autosave = qdebounced(self._save_now, timeout=SAVE_AFTER)
         self._autosave_at_last = qthrottled(self._save_now, timeout=SAVE_AT_LAST, leading=False)
@@ -90,13 +94,13 @@ class _Parts:
         self._note_active = qdebounced(self._show_active, timeout=150)
         self._opening = self._lasting = False
         self._ask_cost = qdebounced(self._estimate, timeout=1500)
-        self._follow = qdebounced(self.binder.follow, timeout=150)
+        self._follow = qdebounced(self.link.follow, timeout=150)
         self._wishes: list[tuple[Any, Callable[..., Any]]] = []
         self._connections: list[tuple[Any, Callable[..., Any]]] = []
         self._connect_view()
         self._connect_rest()
         self._layers_changed()
-        if self.binder.image is None:
+        if self.link.image is None:
             self._show_image()
         self.files.offer_recovery()
 
@@ -118,8 +122,8 @@ class _Parts:
         self._connections.clear()
         self.models.close()
         self.files.close()
-        self.binder.close()
-        self.controller.close()
+        self.link.close()
+        self.client.close()
         self._viewer = None
         del self._view
 
@@ -130,7 +134,7 @@ class _Parts:
         self._connections.append((signal, slot))
 
     def _connect_view(self) -> None:
-        view, controller = self._view, self.controller
+        view, client = self._view, self.client
         pairs: list[tuple[Any, Callable[..., Any]]] = [
             (view.image_chosen, self._choose_image),
             (view.channel_chosen, self._choose_channel),
@@ -141,9 +145,9 @@ class _Parts:
             (view.tool_chosen, self._choose_tool),
             (view.sign_chosen, self._choose_sign),
             (view.flip_wanted, self._flip),
-            (view.undo_wanted, controller.undo),
-            (view.redo_wanted, controller.redo),
-            (view.run_wanted, controller.run),
+            (view.undo_wanted, client.undo),
+            (view.redo_wanted, client.redo),
+            (view.run_wanted, client.run),
             (view.cancel_wanted, self._cancel),
             (view.auto_run_chosen, self._set_auto_run),
             (view.overwrite_chosen, self._set_overwrite),
@@ -154,14 +158,14 @@ class _Parts:
             (view.recovery_refused, self.files.forget),
             (view.save_wanted, self.files.ask_save),
             (view.open_wanted, self.files.ask_open),
-            (view.mark_chosen, self._go_to),
-            (view.mark_deleted, controller.remove_and_show),
-            (view.next_wanted, controller.next_object),
-            (view.reset_wanted, controller.reset),
+            (view.prompt_chosen, self._go_to),
+            (view.prompt_deleted, client.remove_and_show),
+            (view.next_wanted, client.next_object),
+            (view.reset_wanted, client.reset),
             (view.start_wanted, self._start_from),
-            (view.object_chosen, controller.select_object),
-            (view.object_deleted, controller.delete_object),
-            (view.objects.renamed, controller.rename),
+            (view.object_chosen, client.select_object),
+            (view.object_deleted, client.delete_object),
+            (view.objects.renamed, client.rename),
             (view.objects.renumbered, self._number),
             (view.same_number_chosen, self._set_same_number),
         ]
@@ -178,16 +182,16 @@ class _Parts:
         self._connect(layers.selection.events.active, self._active_changed)
         self._connect(self._viewer.dims.events.current_step, self._moved)
         self._connect(self._viewer.dims.events.ndisplay, self._turned)
-        self._connect(self.controller.changed, self._show)
-        self._connect(self.controller.marks_changed, self._show_marks)
-        self._connect(self.controller.progressed, self._show_progress)
-        self._connect(self.controller.predicted, self._show_prediction)
-        self._connect(self.controller.unpredicted, self._clear_probability)
-        self._connect(self.controller.choice_refused, self._refused)
-        self._connect(self.controller.failed, self._show_error)
-        self._connect(self.binder.failed, self._show_error)
-        self._connect(self.binder.hinted, self._show_hint)
-        self._connect(self.binder.image_changed, self._show_image)
+        self._connect(self.client.changed, self._show)
+        self._connect(self.client.prompts_changed, self._show_prompts)
+        self._connect(self.client.progressed, self._show_progress)
+        self._connect(self.client.predicted, self._show_prediction)
+        self._connect(self.client.changed_without_prediction, self._clear_probability)
+        self._connect(self.client.choice_refused, self._refused)
+        self._connect(self.client.failed, self._show_error)
+        self._connect(self.link.failed, self._show_error)
+        self._connect(self.link.hinted, self._show_hint)
+        self._connect(self.link.image_changed, self._show_image)
 
     def _keys(self) -> dict[str, Callable[[], object]]:
         me = weakref.ref(self)
@@ -214,7 +218,7 @@ class _Parts:
 
     def _start(self) -> None:
         """Take the active image, or the top one, and arm the first tool."""
-        images = self.binder.images()
+        images = self.link.images()
         active = self._viewer.layers.selection.active
         chosen = next((i for i in images if i == active), images[-1] if images else None)
         if chosen is not None:
@@ -225,123 +229,123 @@ class _Parts:
     def _choose_image(self, image: Any, channel: int | None = None) -> None:
         self._say("")
         self.files.autosave()  # of the image that is left, for its last changes
-        self.binder.choose(image, channel)
+        self.link.choose(image, channel)
         if image is not None:
-            self.binder.arm()
+            self.link.arm()
 
     def _choose_channel(self, channel: int | None) -> None:
-        self._choose_image(self.binder.image, channel)
+        self._choose_image(self.link.image, channel)
 
     def _choose_tool(self, tool: str) -> None:
         self._say(FLAT_ONLY if self._viewer.dims.ndisplay == 3 else "")
-        if self.binder.image is not None:
-            self.binder.arm(tool)
-        self._view.show_tool(self.binder.tool, positive=self.binder.positive)
+        if self.link.image is not None:
+            self.link.arm(tool)
+        self._view.show_tool(self.link.tool, positive=self.link.positive)
 
     def _choose_sign(self, positive: bool) -> None:
-        self.binder.arm(positive=positive)
-        self._view.show_tool(self.binder.tool, positive=self.binder.positive)
+        self.link.arm(positive=positive)
+        self._view.show_tool(self.link.tool, positive=self.link.positive)
 
     def _switch_sign(self) -> None:
-        self._choose_sign(not self.binder.positive)
+        self._choose_sign(not self.link.positive)
 
     def _next_object(self) -> None:
-        self.controller.next_object()
+        self.client.next_object()
 
     def _undo(self) -> None:
-        self.controller.undo()
+        self.client.undo()
 
     def _redo(self) -> None:
-        self.controller.redo()
+        self.client.redo()
 
     def _run(self) -> None:
-        self.controller.run()
+        self.client.run()
 
     def _flip(self) -> None:
-        if self.binder.flip_selected():
+        if self.link.flip_selected():
             return
-        item = self._view.marks.currentItem()
+        item = self._view.prompts.currentItem()
         if item is None:
             self._view.show_error(
                 "Choose a prompt in the list, or select some in the canvas, first."
             )
         else:
-            self.controller.flip([int(item.data(0x0100))])
+            self.client.flip([int(item.data(0x0100))])
 
     def _set_auto_run(self, on: bool) -> None:
-        self.controller.auto_run = on
+        self.client.auto_run = on
 
     def _set_probability(self, on: bool) -> None:
-        self.controller.probability = on
-        if self.binder.image is not None:
-            self._probability.set_visible(self.binder.image, on)
+        self.client.probability = on
+        if self.link.image is not None:
+            self._probability.set_visible(self.link.image, on)
 
     def _cancel(self) -> None:
         self.models.cancel()
-        self.controller.cancel()
+        self.client.cancel()
 
     def _apply(self, settings: Settings) -> None:
         """Begin as the user set it in napari's preferences."""
         settings.use_cache()
         self._view.auto_run.setChecked(settings.auto_run)
-        self.controller.auto_run = settings.auto_run
+        self.client.auto_run = settings.auto_run
 
     def _set_overwrite(self, on: bool) -> None:
-        self.controller.overwrite = on
+        self.client.overwrite = on
 
     def _set_same_number(self, on: bool) -> None:
-        self.controller.same_number = on
+        self.client.same_number = on
 
     def _number(self, label: int, text: str) -> None:
         """Give an object the number that was typed; what is none is said, and the old one shown again."""
         view = self._view
         try:
-            self.controller.set_number(label, int(text))
+            self.client.set_number(label, int(text))
         except ValueError as error:
             named = isinstance(error, NNInteractiveError)
             view.show_error(str(error) if named else f"“{text}” is no number: type 1, 2, 3, …")
             view.objects.show_again()
 
     def _go_to(self, uid: int) -> None:
-        for mark in self.controller.marks or ():
-            if mark.uid == uid:
-                self.binder.go_to(mark)
+        for placed in self.client.placed or ():
+            if placed.uid == uid:
+                self.link.go_to(placed)
 
     def _start_from(self, layer: Any) -> None:
         if layer is None:
             self._view.show_error("There is no other Labels layer to start from.")
             return
-        self.binder.start_from(layer)
-        self.binder.arm()  # the layer that was taken is the active one: a click there would draw nothing
+        self.link.start_from(layer)
+        self.link.arm()  # the layer that was taken is the active one: a click there would draw nothing
 
     # What is shown
 
     def _turned(self, _event: Any = None) -> None:
         """Back in slices: the tool is armed again, which napari forgot."""
-        if self._viewer.dims.ndisplay == 2 and self.binder.set is not None:
+        if self._viewer.dims.ndisplay == 2 and self.link.set is not None:
             if self._view.error == FLAT_ONLY:
                 self._say("")
-            self.binder.arm()
+            self.link.arm()
 
     def _active_changed(self, _event: Any = None) -> None:
         self._note_active()
 
     def _show_active(self) -> None:
         """Show a tool as armed only where what is drawn becomes a prompt."""
-        layers = self.binder.set
+        layers = self.link.set
         if layers is None:
             return
         active = self._viewer.layers.selection.active
         mine = any(active == layer for layer in layers.drawn)
-        self._view.show_tool(self.binder.tool if mine else None, positive=self.binder.positive)
+        self._view.show_tool(self.link.tool if mine else None, positive=self.link.positive)
         if not mine and active is not None and active != layers.result.layer:
             self._view.show_status(_ELSEWHERE)
 
     def _arm_again(self) -> None:
         """After what opened an image is done: napari selects each layer that it adds."""
         self._opening = False
-        if self.binder.set is not None and self._viewer.dims.ndisplay == 2:
-            self.binder.arm()
+        if self.link.set is not None and self._viewer.dims.ndisplay == 2:
+            self.link.arm()
 
     def _save_now(self) -> None:
         self._autosave.cancel()
@@ -366,9 +370,7 @@ class _Parts:
 
     def _layers_changed(self, _event: Any = None) -> None:
         view = self._view
-        view.show_choices(
-            view.image, [(i.name, i) for i in self.binder.images()], self.binder.image
-        )
+        view.show_choices(view.image, [(i.name, i) for i in self.link.images()], self.link.image)
         masks = [
             layer
             for layer in self._viewer.layers
@@ -380,38 +382,38 @@ class _Parts:
         view.show_choices(view.masks, [(m.name, m) for m in masks], chosen)
         view.start.setEnabled(bool(masks))
         opened = _event is None or _event.type == "inserted"
-        if self.binder.image is None and self.binder.images() and opened:
+        if self.link.image is None and self.link.images() and opened:
             self._start()
             self._opening = _event is not None
         if self._opening:
             self._arm_after()
 
     def _show_image(self) -> None:
-        view, image, source = self._view, self.binder.image, self.controller.source
+        view, image, source = self._view, self.link.image, self.client.source
         if image is not None:
             self._probability.align(image)
-        view.show_choices(view.image, [(i.name, i) for i in self.binder.images()], image)
+        view.show_choices(view.image, [(i.name, i) for i in self.link.images()], image)
         if image is None or source is None:
             view.show_channels([], None)
             view.show_fact("Open an image, or File ▸ Open Sample ▸ nnInteractive.")
         else:
-            count = texts.channel_count(image, source.frame)
+            count = messages.channel_count(image, source.frame)
             names: list[tuple[str, Any]] = [("Mean of channels", None)]
-            names += [(name, n) for n, name in enumerate(texts.channel_names(image, count))]
+            names += [(name, n) for n, name in enumerate(messages.channel_names(image, count))]
             view.show_channels(names if count > 1 else [], source.frame.channel)
-            view.show_fact(texts.image_fact(source, texts.unit_of(image), image.axis_labels))
+            view.show_fact(messages.image_fact(source, messages.unit_of(image), image.axis_labels))
             self._ask_cost()
         self._show()
 
     def _estimate(self) -> None:
         """Say what a prompt will cost, as long as none has shown it."""
-        controller = self.controller
-        if controller.source is not None and not controller.busy and not controller.marks:
-            desk = controller.desk
-            controller.work(desk.cost, self._show_cost)
+        client = self.client
+        if client.source is not None and not client.busy and not client.placed:
+            workspace = client.workspace
+            client.work(workspace.cost, self._show_cost)
 
     def _show_cost(self, text: str) -> None:
-        if text and not self.controller.marks:
+        if text and not self.client.placed:
             self._view.show_status(text)
 
     def _show_hint(self, text: str) -> None:
@@ -420,64 +422,62 @@ class _Parts:
     def _show(self) -> None:
         if self._closed:
             return
-        view, controller = self._view, self.controller
-        unit = texts.unit_of(self.binder.image) if self.binder.image is not None else "voxel"
-        image = controller.source is not None
-        space = len(controller.source.frame.spatial) if controller.source is not None else 3
-        view.show_objects(controller.objects(), texts.volume_unit(unit, space))
+        view, client = self._view, self.client
+        unit = messages.unit_of(self.link.image) if self.link.image is not None else "voxel"
+        image = client.source is not None
+        space = len(client.source.frame.spatial) if client.source is not None else 3
+        view.show_objects(client.objects(), messages.volume_unit(unit, space))
         view.show_enabled(
             image=image,
-            undo=controller.can_undo,
-            redo=controller.can_redo,
-            run=image and bool(controller.marks),
+            undo=client.can_undo,
+            redo=client.can_redo,
+            run=image and bool(client.placed),
         )
         self._autosave()
         self._autosave_at_last()
-        if not self.models.downloading and controller.busy != view.cancel.isEnabled():
-            view.show_busy(controller.busy)
-        marks = controller.marks
-        name = next(
-            (o.name for o in controller.objects() if o.current), f"Object {controller.label}"
-        )
+        if not self.models.downloading and client.busy != view.cancel.isEnabled():
+            view.show_busy(client.busy)
+        placed = client.placed
+        name = next((o.name for o in client.objects() if o.current), f"Object {client.label}")
         view.show_current(name if image else "this object")
-        if marks is not None:
-            view.show_marks(
-                [(m.uid, describe(m, flat_image=space == 2), m.prompt.positive) for m in marks]
+        if placed is not None:
+            view.show_prompts(
+                [(m.uid, describe(m, flat_image=space == 2), m.prompt.positive) for m in placed]
             )
 
-    def _show_marks(self, _marks: Any) -> None:
+    def _show_prompts(self, _marks: Any) -> None:
         self._show()
 
     def _clear_probability(self) -> None:
-        if self.binder.image is not None:
-            self._probability.clear(self.binder.image)
+        if self.link.image is not None:
+            self._probability.clear(self.link.image)
 
     def _show_progress(self, progress: Any) -> None:
         if self.models.downloading:
             return
         if progress is None:
-            self._view.show_busy(self.controller.busy)
+            self._view.show_busy(self.client.busy)
         else:
             self._view.show_busy(True, progress.done, progress.total)
 
     def _show_prediction(self, source: Any, prediction: Any) -> None:
-        now = self.controller.source
+        now = self.client.source
         here = now is not None and (now.key, now.version) == (source.key, source.version)
-        if here and self.binder.image is not None and prediction.probability is not None:
-            self._probability.show(self.binder.image, source.frame, prediction)
+        if here and self.link.image is not None and prediction.probability is not None:
+            self._probability.show(self.link.image, source.frame, prediction)
         if not self._lasting:
             self._view.show_error("")
-        self._view.show_status(texts.prediction(prediction, self.controller.device))
+        self._view.show_status(messages.prediction(prediction, self.client.device))
 
     def _show_error(self, error: BaseException) -> None:
         if isinstance(error, Cancelled):
             self._view.show_status(str(error))
         else:
-            offer = isinstance(error, DeviceMemoryError) and self.controller.choice.device != "cpu"
+            offer = isinstance(error, DeviceMemoryError) and self.client.choice.device != "cpu"
             self._view.show_error(
-                texts.error(error), "Compute on the CPU" if offer else "", self._use_cpu
+                messages.error(error), "Compute on the CPU" if offer else "", self._use_cpu
             )
 
     def _use_cpu(self) -> None:
         self.models.choose_device("cpu")
-        self.controller.run()
+        self.client.run()

@@ -1,4 +1,4 @@
-"""Between napari's viewer and the controller: which image, where in it, and what was drawn there."""
+"""Between napari's viewer and the client: which image, where in it, and what was drawn there."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from napari.layers import Image
 from psygnal import Signal
 
 from napari_nninteractive.core.box import Box
+from napari_nninteractive.core.frame import Frame, frame_of, voxel_size
 from napari_nninteractive.core.prompts import Prompt
 from napari_nninteractive.errors import ImageError, NNInteractiveError, PromptError
-from napari_nninteractive.plugin import convert
-from napari_nninteractive.plugin.controller import Controller
-from napari_nninteractive.plugin.convert import Frame, frame_of
-from napari_nninteractive.plugin.layers import LayerSet
-from napari_nninteractive.plugin.looks import KEY, Tool
-from napari_nninteractive.plugin.marks import Mark, Source
-from napari_nninteractive.plugin.prompt_layers import Drawing
-from napari_nninteractive.plugin.result_layer import ResultLayer
-from napari_nninteractive.plugin.strokes import Stroke
+from napari_nninteractive.plugin.layers import drawings
+from napari_nninteractive.plugin.layers.layer_set import LayerSet
+from napari_nninteractive.plugin.layers.objects import ObjectsLayer
+from napari_nninteractive.plugin.layers.prompts import Drawing
+from napari_nninteractive.plugin.layers.style import KEY, Tool
+from napari_nninteractive.workspace.client import WorkspaceClient
+from napari_nninteractive.workspace.commands import ImageSource, PlacedPrompt, Stroke
 
-__all__ = ["FLAT_ONLY", "Binder"]
+__all__ = ["FLAT_ONLY", "ViewerLink"]
 
 FLAT_ONLY = "Prompts are drawn in slices: go back to the 2D view with the second button below the list of layers."
 _HIDDEN = "The prompts' layer is hidden, so clicks draw nothing: show it again, or press a tool."
@@ -33,14 +32,14 @@ _SIDE = 64  # corners of the polygon that stands for an ellipse
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
-class Binder:
-    """Follows the viewer, and is the hand that the layers report to.
+class ViewerLink:
+    """Follows the viewer, and is told by the layers what is drawn.
 
     Parameters
     ----------
     viewer : napari.Viewer
         The viewer, or napari's public proxy of it.
-    controller : Controller
+    client : WorkspaceClient
         Gets the prompts.
     keys : callable
         Gives what our layers' keys do.
@@ -53,10 +52,10 @@ class Binder:
     def __init__(
         self,
         viewer: Any,
-        controller: Controller,
+        client: WorkspaceClient,
         keys: Callable[[], dict[str, Callable[[], object]]] = dict,
     ) -> None:
-        self._viewer, self._controller, self._keys = viewer, controller, keys
+        self._viewer, self._client, self._keys = viewer, client, keys
         self._set: LayerSet | None = None
         self._image: Any = None
         self._channel: int | None = None
@@ -64,11 +63,11 @@ class Binder:
         self._painting = (
             0  # number of the object that was the current one when its layer was last told
         )
-        self._results: dict[str, ResultLayer] = {}
+        self._results: dict[str, ObjectsLayer] = {}
         self.tool: Tool = "point"
         self.positive = True
-        controller.marks_changed.connect(self._show)
-        controller.frame_wanted.connect(self._go_to_frame)
+        client.prompts_changed.connect(self._show)
+        client.frame_wanted.connect(self._go_to_frame)
         viewer.layers.events.removed.connect(self._on_removed)
 
     # Images
@@ -102,14 +101,14 @@ class Binder:
         self._image, self._channel = image, channel
         self._listen(on=True)
         if image is None:
-            self._controller.close_image()
+            self._client.close_image()
         elif not self._try_open(*before):
             return
         self.image_changed.emit()
 
     def follow(self) -> None:
         """Go to the time point that the viewer shows."""
-        source = self._controller.source
+        source = self._client.source
         if (
             self._image is not None
             and source is not None
@@ -132,17 +131,17 @@ class Binder:
     def flip_selected(self) -> bool:
         """Flip the sign of the selected prompts. Returns whether there were any."""
         uids = self._set.selected() if self._set is not None else []
-        self._controller.flip(uids)
+        self._client.flip(uids)
         return bool(uids)
 
-    def go_to(self, mark: Mark) -> None:
-        """Bring the viewer to a mark, and select it in its layer."""
+    def go_to(self, placed: PlacedPrompt) -> None:
+        """Bring the viewer to a prompt, and select it in its layer."""
         if self._set is not None:
-            self._set.select(mark.uid)
-        source = self._controller.source
+            self._set.select(placed.uid)
+        source = self._client.source
         if source is None or self._image is None:
             return
-        box = mark.prompt.bounds
+        box = placed.prompt.bounds
         middle = [(a + b - 1) // 2 for a, b in zip(box.start, box.stop, strict=True)]
         centre = source.frame.to_layer(middle)[0]
         world = self._image.data_to_world(centre)
@@ -152,7 +151,7 @@ class Binder:
 
     def start_from(self, layer: Any) -> None:
         """Start the current object from the selected label of a Labels layer."""
-        source = self._controller.source
+        source = self._client.source
         if source is None:
             return
         data, label, frame = layer.data, int(layer.selected_label), source.frame
@@ -166,10 +165,10 @@ class Binder:
             return
         if tuple(data.shape) == frame.shape:
             box = Box.of_shape(frame.volume_shape)
-            self._controller.start_from(lambda: frame.read(data, box) == label)
+            self._client.start_from(lambda: frame.read(data, box) == label)
         elif tuple(data.shape) == frame.volume_shape[3 - len(frame.spatial) :]:
             shape = frame.volume_shape
-            self._controller.start_from(lambda: (np.asarray(data) == label).reshape(shape))
+            self._client.start_from(lambda: (np.asarray(data) == label).reshape(shape))
         else:
             self.failed.emit(
                 PromptError(
@@ -177,7 +176,7 @@ class Binder:
                 )
             )
 
-    # Hand: what the layers report
+    # DrawingListener: what the layers report
 
     def add(self, drawing: Drawing) -> int | None:
         """Something was drawn."""
@@ -190,11 +189,11 @@ class Binder:
         except NNInteractiveError as error:
             self.failed.emit(error)
             return None
-        source = self._controller.source
+        source = self._client.source
         elsewhere = source is None or source.frame != frame  # drawn before the panel followed
         if elsewhere:
             self._open(frame)
-        uid = self._controller.add(prompt, _outline(drawing))
+        uid = self._client.add(prompt, _outline(drawing))
         if elsewhere:
             self.image_changed.emit()
         return uid
@@ -203,7 +202,7 @@ class Binder:
         """Something was moved or reshaped."""
         try:
             frame = self._frame_of(drawing)
-            source = self._controller.source
+            source = self._client.source
             if source is None or source.frame != frame:
                 raise PromptError(
                     "A prompt cannot move to another time point; draw a new one there."
@@ -212,27 +211,27 @@ class Binder:
         except NNInteractiveError as error:
             self.failed.emit(error)
             return False
-        self._controller.move(uid, prompt, _outline(drawing))
+        self._client.move(uid, prompt, _outline(drawing))
         return True
 
     def remove(self, uid: int) -> None:
         """Something was deleted."""
-        self._controller.remove(uid)
+        self._client.remove(uid)
 
     def painted(self, stroke: Stroke, counts: Counter[int]) -> None:
         """Something was painted into the objects."""
-        self._controller.painted(counts)
-        source = self._controller.source
+        self._client.painted(counts)
+        source = self._client.source
         if source is None or not source.frame.holds(stroke.start):
             return
         joined = False
-        label = self._controller.label
+        label = self._client.label
         other = stroke.touched & (
             ((stroke.old != label) & (stroke.old != 0))
             | ((stroke.new != label) & (stroke.new != 0))
         )
         if other.any():
-            self._controller.paint(replace(stroke, touched=other))
+            self._client.paint(replace(stroke, touched=other))
             joined = True
         others = tuple(a for a in range(source.frame.ndim) if a not in source.frame.spatial)
         pad = 3 - len(source.frame.spatial)
@@ -242,28 +241,28 @@ class Binder:
             mask = (stroke.touched & (gone == label)).any(axis=others)
             if mask.any():
                 flat = mask.reshape((1,) * pad + mask.shape)
-                self._controller.edit(flat, origin, value=value, joined=joined)
+                self._client.edit(flat, origin, value=value, joined=joined)
                 joined = True
 
     def counted(self, counts: Counter[int]) -> None:
         """All voxels of the result were counted anew."""
-        self._controller.counted(counts)
+        self._client.counted(counts)
 
     def picked(self, label: int) -> None:
         """An object was picked in the result: go on with it."""
-        self._controller.select_object(label)
+        self._client.select_object(label)
 
     def owner(self, number: int) -> int:
         """Label of the object that voxels painted with a number go to."""
-        return self._controller.owner(number)
+        return self._client.owner(number)
 
     def close(self) -> None:
         """Listen no more; the user's work stays in the viewer."""
         self._close_set()
         self._results.clear()
         self._listen(on=False)
-        self._controller.marks_changed.disconnect(self._show)
-        self._controller.frame_wanted.disconnect(self._go_to_frame)
+        self._client.prompts_changed.disconnect(self._show)
+        self._client.frame_wanted.disconnect(self._go_to_frame)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._viewer = self._image = None
 
@@ -313,7 +312,7 @@ class Binder:
         return bool(np.abs(places(layer) - places(self._image)).max() <= 0.5 * edge)
 
     def _open(self, frame: Frame) -> None:
-        """Make the layers of the image, where there are none, and tell the controller."""
+        """Make the layers of the image, where there are none, and tell the client."""
         image = self._image
         if self._set is None:
             self._set = LayerSet(self._viewer, image, frame, self, self, self._results)
@@ -328,25 +327,25 @@ class Binder:
             None if self._set.is_new else result.count
         )  # takes a while: only where it is needed
         self._set.is_new = True
-        key, size = (str(image.unique_id), frame), convert.voxel_size(world, frame)
-        source = Source(key, data, frame, size, self._version)
-        self._controller.open(source, result, existing)
+        key, size = (str(image.unique_id), frame), voxel_size(world, frame)
+        source = ImageSource(key, data, frame, size, self._version)
+        self._client.open(source, result, existing)
 
     def _prompt(self, drawing: Drawing, frame: Frame) -> Prompt:
         sign = {"positive": drawing.positive}
         match drawing.kind:
             case "point":
-                return convert.point(drawing.vertices[0].tolist(), frame, **sign)
+                return drawings.point(drawing.vertices[0].tolist(), frame, **sign)
             case "rectangle":
-                return convert.box_prompt(drawing.vertices, frame, self._depth(frame), **sign)
+                return drawings.box_prompt(drawing.vertices, frame, self._depth(frame), **sign)
             case "ellipse":
                 corners = _round(drawing.vertices)
-                return convert.lasso(corners, frame, self._depth(frame), **sign)
+                return drawings.lasso(corners, frame, self._depth(frame), **sign)
             case "polygon" | "path":
-                return convert.lasso(drawing.vertices, frame, self._depth(frame), **sign)
+                return drawings.lasso(drawing.vertices, frame, self._depth(frame), **sign)
             case "scribble" if drawing.mask is not None:
                 start = drawing.vertices[0].astype(int).tolist()
-                return convert.scribble(drawing.mask, start, frame, **sign)
+                return drawings.scribble(drawing.mask, start, frame, **sign)
         raise PromptError(
             f"A {drawing.kind} is no prompt: draw a box, a lasso, or paint with the scribble tool."
         )
@@ -358,11 +357,11 @@ class Binder:
         ]
         return next((a for a in reversed(hidden) if a in frame.spatial), None)
 
-    def _show(self, marks: tuple[Mark, ...]) -> None:
-        source = self._controller.source
+    def _show(self, placed: tuple[PlacedPrompt, ...]) -> None:
+        source = self._client.source
         if self._set is not None and source is not None:
-            self._set.show(marks, source.frame)
-            number = self._controller.book.number(self._controller.label)
+            self._set.show(placed, source.frame)
+            number = self._client.table.number(self._client.label)
             if number != self._painting:  # else the user may paint with another
                 self._set.result.choose(number)
                 self._painting = number
@@ -407,7 +406,7 @@ class Binder:
 
     def _on_data(self, _event: Any) -> None:
         """The image holds other data now: read it again, and make other layers if its shape is another."""
-        source = self._controller.source
+        source = self._client.source
         self._version += 1
         data = self._image.data[0] if self._image.multiscale else self._image.data
         shape = data.shape[:-1] if self._image.rgb else data.shape
@@ -439,7 +438,7 @@ class Binder:
 
 
 def _outline(drawing: Drawing) -> Any:
-    """What to show again for a mark; a scribble shows its own voxels."""
+    """What to show again for a prompt; a scribble shows its own voxels."""
     return None if drawing.kind == "scribble" else drawing.vertices
 
 

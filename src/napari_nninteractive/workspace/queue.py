@@ -1,6 +1,6 @@
-"""What is open, what is on its way to the engine, and what came back: the queue under the controller. Qt-free.
+"""What is open, what is on its way to the engine, and what came back: the queue under the client. Qt-free.
 
-Each action becomes a command that the worker runs in order. Until it has run it is pending: the marks that are shown
+Each action becomes a command that the worker runs in order. Until it has run it is pending: the placed that are shown
 are those that the engine has, and the pending ones after them, so nothing that was clicked is lost.
 """
 
@@ -16,19 +16,19 @@ from psygnal import Signal
 
 from napari_nninteractive.engine.results import Prediction
 from napari_nninteractive.errors import Cancelled, NNInteractiveError, PromptError
-from napari_nninteractive.plugin.book import Book, ObjectRow
-from napari_nninteractive.plugin.desk import Desk
-from napari_nninteractive.plugin.jobs import Job, Target, WorkerLike, record, run_job
-from napari_nninteractive.plugin.marks import (
+from napari_nninteractive.workspace.commands import (
     Add,
     Command,
-    Mark,
+    CommandOutcome,
+    ImageSource,
     ModelChoice,
-    Outcome,
-    Source,
+    PlacedPrompt,
     SwitchTo,
     fold,
 )
+from napari_nninteractive.workspace.jobs import Job, LabelTarget, WorkerLike, record, run_job
+from napari_nninteractive.workspace.objects import ObjectRow, ObjectTable
+from napari_nninteractive.workspace.workspace import Workspace
 
 __all__ = ["CommandQueue"]
 
@@ -40,35 +40,37 @@ class CommandQueue:
     ----------
     worker : WorkerLike
         Runs the commands.
-    desk : Desk, optional
+    workspace : Workspace, optional
         Where they are run; with the real models by default.
 
     Attributes
     ----------
     auto_run, overwrite, probability : bool
-        Predict after each mark; let objects cover others; ask for the network's probability.
+        Predict after each prompt; let objects cover others; ask for the network's probability.
     """
 
-    marks_changed = Signal(object)  # tuple of marks to show
+    prompts_changed = Signal(object)  # tuple of placed to show
     changed = Signal()  # anything that the panel shows
     progressed = Signal(object)  # engine Progress, or None
-    predicted = Signal(object, object)  # Source, Prediction
+    predicted = Signal(object, object)  # ImageSource, Prediction
     failed = Signal(object)  # the exception
-    unpredicted = Signal()  # the object changed without the network
+    changed_without_prediction = Signal()  # the object changed without the network
     frame_wanted = Signal(object)  # Frame to go to
     choice_refused = Signal(object)  # ModelChoice that goes on in its place
 
-    def __init__(self, worker: WorkerLike, desk: Desk | None = None) -> None:
-        self._worker, self._desk = worker, desk or Desk()
+    def __init__(self, worker: WorkerLike, workspace: Workspace | None = None) -> None:
+        self._worker, self._workspace = worker, workspace or Workspace()
         self._choice = ModelChoice()
-        self._source: Source | None = None
-        self._target: Target | None = None
-        self._books: dict[Target | None, Book] = {}
-        self._targets: dict[object, Target] = {}  # by image: where its objects were written last
-        self._committed: tuple[Mark, ...] = ()
+        self._source: ImageSource | None = None
+        self._target: LabelTarget | None = None
+        self._tables: dict[LabelTarget | None, ObjectTable] = {}
+        self._targets: dict[
+            object, LabelTarget
+        ] = {}  # by image: where its objects were written last
+        self._committed: tuple[PlacedPrompt, ...] = ()
         self._pending: list[Job] = []
         self._uids = itertools.count(1)
-        self._last: Outcome | None = None
+        self._last: CommandOutcome | None = None
         self._label = 1
         self._jobs = 0
         self.auto_run, self.overwrite, self.probability = True, False, False
@@ -78,24 +80,24 @@ class CommandQueue:
     # What there is
 
     @property
-    def source(self) -> Source | None:
+    def source(self) -> ImageSource | None:
         """The image."""
         return self._source
 
     @property
-    def target(self) -> Target | None:
+    def target(self) -> LabelTarget | None:
         """Where its objects are written."""
         return self._target
 
     @property
-    def book(self) -> Book:
+    def table(self) -> ObjectTable:
         """What is known of its objects."""
-        return self._books.setdefault(self._target, Book())
+        return self._tables.setdefault(self._target, ObjectTable())
 
     @property
-    def desk(self) -> Desk:
+    def workspace(self) -> Workspace:
         """Where commands run; to be used on the worker's thread only."""
-        return self._desk
+        return self._workspace
 
     @property
     def choice(self) -> ModelChoice:
@@ -109,11 +111,11 @@ class CommandQueue:
         return switches[-1].label if switches else self._label
 
     @property
-    def marks(self) -> tuple[Mark, ...] | None:
-        """Marks of the current object, pending ones included; None where an undo must run first."""
+    def placed(self) -> tuple[PlacedPrompt, ...] | None:
+        """Prompts of the current object, pending ones included; None where an undo must run first."""
         commands = [j.command for j in self._pending if j.command is not None]
         last = max((i for i, c in enumerate(commands) if isinstance(c, SwitchTo)), default=-1)
-        if last >= 0 and commands[last].label not in self.book.prompts:  # type: ignore[union-attr]
+        if last >= 0 and commands[last].label not in self.table.prompts:  # type: ignore[union-attr]
             return fold((), commands[last + 1 :])
         return fold(self._committed, commands)
 
@@ -136,7 +138,7 @@ class CommandQueue:
 
     @property
     def waiting(self) -> bool:
-        """Whether there are marks that no prediction has seen."""
+        """Whether there are prompts that no prediction has seen."""
         return self._last is not None and self._last.waiting
 
     @property
@@ -147,11 +149,11 @@ class CommandQueue:
     def objects(self) -> list[ObjectRow]:
         """All objects of the result, by label."""
         spacing = self._source.spacing if self._source is not None else (1.0, 1.0, 1.0)
-        return self.book.rows(math.prod(spacing), self.label)
+        return self.table.rows(math.prod(spacing), self.label)
 
     # Commands and what comes of them
 
-    def _submit(self, command: Command | None, source: Source | None = None) -> None:
+    def _submit(self, command: Command | None, source: ImageSource | None = None) -> None:
         """Queue a command for what is open, or for another time point of it."""
         if self._source is None or self._target is None:
             self.failed.emit(
@@ -168,12 +170,12 @@ class CommandQueue:
             self.probability,
         )
         if isinstance(command, Add):
-            self.book.drawn.add(self.label)
+            self.table.drawn.add(self.label)
         self._pending.append(job)
         self._jobs += 1
-        desk = self._desk
+        workspace = self._workspace
         self._worker.submit(
-            lambda call: run_job(desk, job, call),
+            lambda call: run_job(workspace, job, call),
             partial(self._done, job),
             partial(self._failed, job),
             self.progressed.emit,
@@ -205,17 +207,17 @@ class CommandQueue:
         self._pending.remove(job)
         return job.source is self._source
 
-    def _done(self, job: Job, outcome: Outcome) -> None:
+    def _done(self, job: Job, outcome: CommandOutcome) -> None:
         current = self._settle(job)
-        record(self._books.setdefault(job.target, Book()), job, outcome)
+        record(self._tables.setdefault(job.target, ObjectTable()), job, outcome)
         if current:
-            self._committed, self._label, self._last = outcome.marks, outcome.label, outcome
+            self._committed, self._label, self._last = outcome.placed, outcome.label, outcome
             self._show()
         if outcome.prediction is not None and outcome.prediction.forwards:
             self.prediction = outcome.prediction
             self.predicted.emit(job.source, outcome.prediction)
         elif outcome.changes:
-            self.unpredicted.emit()
+            self.changed_without_prediction.emit()
         if isinstance(outcome.stopped, Cancelled):
             self.failed.emit(Cancelled("Stopped. The prompt is kept; Run predicts with it."))
         elif outcome.stopped is not None:
@@ -224,7 +226,7 @@ class CommandQueue:
 
     def _failed(self, job: Job, error: BaseException) -> None:
         current = self._settle(job)
-        loaded = self._desk.choice
+        loaded = self._workspace.choice
         refused = loaded is not None and job.choice != loaded
         if refused and job.choice == self._choice and loaded is not None:
             self._choice = loaded  # the one that was asked for cannot be had
@@ -239,6 +241,6 @@ class CommandQueue:
             raise error  # ours to mend: napari shows it with its traceback
 
     def _show(self) -> None:
-        marks = self.marks
-        if marks is not None:
-            self.marks_changed.emit(marks)
+        placed = self.placed
+        if placed is not None:
+            self.prompts_changed.emit(placed)

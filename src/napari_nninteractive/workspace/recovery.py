@@ -14,16 +14,16 @@ from uuid import uuid4
 import platformdirs
 from filelock import FileLock, Timeout
 
+from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.errors import SessionError
-from napari_nninteractive.plugin import saved
-from napari_nninteractive.plugin.book import ObjectRow
-from napari_nninteractive.plugin.controller import Controller
-from napari_nninteractive.plugin.convert import Frame
-from napari_nninteractive.plugin.marks import Mark, Source
-from napari_nninteractive.plugin.result import difference
-from napari_nninteractive.plugin.saved import SavedFrame, SavedObject, SavedSession
+from napari_nninteractive.workspace import session_file
+from napari_nninteractive.workspace.client import WorkspaceClient
+from napari_nninteractive.workspace.commands import ImageSource, PlacedPrompt
+from napari_nninteractive.workspace.label_map import difference
+from napari_nninteractive.workspace.objects import ObjectRow
+from napari_nninteractive.workspace.session_file import SavedFrame, SavedObject, SavedSession
 
-__all__ = ["Keeper", "recovery_folder", "table", "write_table"]
+__all__ = ["SavedWork", "recovery_folder", "table", "write_table"]
 
 
 def recovery_folder() -> Path:
@@ -31,19 +31,19 @@ def recovery_folder() -> Path:
     return platformdirs.user_state_path("napari-nninteractive", appauthor=False)
 
 
-class Keeper:
-    """Saves what a controller holds, and brings it back.
+class SavedWork:
+    """Saves what a client holds, and brings it back.
 
     Parameters
     ----------
-    controller : Controller
+    client : WorkspaceClient
         Whose work.
     folder : Path, optional
         Of the recovery files.
     """
 
-    def __init__(self, controller: Controller, folder: Path | None = None) -> None:
-        self._controller = controller
+    def __init__(self, client: WorkspaceClient, folder: Path | None = None) -> None:
+        self._client = client
         self._folder = folder or recovery_folder()
         # For each image its file, and a lock that is held as long as the program runs: how others know that the file
         # is not theirs to recover.
@@ -66,33 +66,39 @@ class Keeper:
         then : callable
             Told when it is written.
         """
-        controller = self._controller
-        source, target = controller.source, controller.target
+        client = self._client
+        source, target = client.source, client.target
         if source is None or target is None:
             raise SessionError("There is no image, so nothing to save: choose one at the top.")
-        book, choice, desk = controller.book, controller.choice, controller.desk
-        labels, names, numbers = target.labels(1), dict(book.names), dict(book.numbers)
+        table, choice, workspace = client.table, client.choice, client.workspace
+        labels, names, numbers = target.labels(1), dict(table.names), dict(table.numbers)
 
         def work() -> Path:
             frames = []
             uid = _uid(source)
-            made = [k[1] for k in desk.images() if isinstance(k, tuple) and k[0] == uid]
+            made = [k[1] for k in workspace.images() if isinstance(k, tuple) and k[0] == uid]
             for frame in (*made, *self._others(labels, source.frame, made)):
-                label, objects = desk.save((uid, frame))
-                result = saved.pieces(labels, frame)
+                label, objects = workspace.save((uid, frame))
+                result = session_file.pieces(labels, frame)
                 frames.append(SavedFrame(frame.index, frame.channel, label, objects, result))
             if not any(frame.objects or frame.result for frame in frames):
                 raise SessionError("There is nothing to save yet: make an object first.")
             shape = source.frame.shape
-            saved.write(SavedSession(image, shape, choice, names, tuple(frames), numbers), path)
+            session_file.write(
+                SavedSession(image, shape, choice, names, tuple(frames), numbers), path
+            )
             return Path(path)
 
-        controller.work(work, then)
+        client.work(work, then)
 
     def _others(self, labels: Any, frame: Frame, made: list[Frame]) -> list[Frame]:
         """Time points that hold objects though nothing was done in them since the panel was opened."""
         if self._scanned is None or self._scanned[0]() is not labels:
-            found = [one for one in saved.frames_like(frame) if saved.holds_any(labels, one)]
+            found = [
+                one
+                for one in session_file.frames_like(frame)
+                if session_file.holds_any(labels, one)
+            ]
             self._scanned = weakref.ref(labels), found
         there = {one.index for one in made}
         return [one for one in self._scanned[1] if one.index not in there]
@@ -113,16 +119,16 @@ class Keeper:
 
         def done(session: SavedSession) -> None:
             if session.shape != source.frame.shape:
-                self._controller.failed.emit(
+                self._client.failed.emit(
                     SessionError(
                         f"{Path(path).name} is of the image {session.image} with shape {session.shape}, but the image "
                         f"here has {source.frame.shape}: open that image first."
                     )
                 )
-            elif self._controller.source is source:
+            elif self._client.source is source:
                 self._adopt(session, source, lambda: then(session))
 
-        self._controller.work(lambda: saved.read(path), done)
+        self._client.work(lambda: session_file.read(path), done)
 
     def recover(self, image: str, then: Callable[[], object] = lambda: None) -> None:
         """Go on with what a crash left of the image that is open; its file is then deleted.
@@ -137,7 +143,7 @@ class Keeper:
         source = self._opened()
 
         def work() -> list[tuple[Path, SavedSession]]:
-            return [(path, saved.read(path)) for path in self.recoverable()]
+            return [(path, session_file.read(path)) for path in self.recoverable()]
 
         def done(found: list[tuple[Path, SavedSession]]) -> None:
             fitting = [(p, s) for p, s in found if s.shape == source.frame.shape]
@@ -145,8 +151,8 @@ class Keeper:
             if not fitting:
                 names = ", ".join(f"{s.image} {s.shape}" for _, s in found)
                 error = SessionError(f"What was kept is of {names or 'nothing'}: open that first.")
-                self._controller.failed.emit(error)
-            elif self._controller.source is source:
+                self._client.failed.emit(error)
+            elif self._client.source is source:
                 path, session = fitting[0]
 
                 def end() -> None:
@@ -155,12 +161,12 @@ class Keeper:
 
                 self._adopt(session, source, end)
 
-        self._controller.work(work, done)
+        self._client.work(work, done)
 
     def autosave(self, image: str) -> None:
         """Write the recovery file, if there is something worth it."""
-        source = self._controller.source
-        if source is not None and self._controller.book.used():
+        source = self._client.source
+        if source is not None and self._client.table.used():
             self._folder.mkdir(parents=True, exist_ok=True)
             if _uid(source) not in self._recovery:
                 path = self._folder / f"{uuid4().hex}.json"
@@ -188,19 +194,21 @@ class Keeper:
         path.unlink(missing_ok=True)
         _lock_of(path).unlink(missing_ok=True)
 
-    def _opened(self) -> Source:
-        if self._controller.source is None:
+    def _opened(self) -> ImageSource:
+        if self._client.source is None:
             raise SessionError("Open the image of the session first, then the session.")
-        return self._controller.source
+        return self._client.source
 
-    def _adopt(self, session: SavedSession, source: Source, then: Callable[[], object]) -> None:
-        controller, target = self._controller, self._controller.target
+    def _adopt(
+        self, session: SavedSession, source: ImageSource, then: Callable[[], object]
+    ) -> None:
+        client, target = self._client, self._client.target
         if target is None:
             return
-        desk, uid = controller.desk, _uid(source)
+        workspace, uid = client.workspace, _uid(source)
         there = {n for f in session.frames for n in (f.label, *f.objects, *f.result)}
         # Objects that are here keep their labels: those of the session come after them.
-        shift = max(controller.book.used()) if there & controller.book.used() else 0
+        shift = max(client.table.used()) if there & client.table.used() else 0
         frames = [
             (replace(source.frame, index=f.index, channel=f.channel), self._renewed(f, shift))
             for f in session.frames
@@ -208,11 +216,11 @@ class Keeper:
 
         def work() -> None:
             for frame, one in frames:
-                desk.take_over((uid, frame), one.label, one.objects)
+                workspace.take_over((uid, frame), one.label, one.objects)
 
         def done(_: None) -> None:
-            book = controller.book
-            book.names.update({label + shift: name for label, name in session.names.items()})
+            table = client.table
+            table.names.update({label + shift: name for label, name in session.names.items()})
             parts = []
             for frame, one in frames:
                 for label, piece in one.result.items():
@@ -222,23 +230,23 @@ class Keeper:
                     inside = inside & (old == 0) if shift else inside
                     new = old.copy()
                     new[inside] = label
-                    book.voxels.update(difference(old, new))
+                    table.voxels.update(difference(old, new))
                     frame.write(labels, box, new)
                     parts.append(frame.key(box))
-                book.highest = max([book.highest, one.label, *one.objects, *one.result])
+                table.highest = max([table.highest, one.label, *one.objects, *one.result])
             target.redraw(parts)
-            controller.set_numbers({n + shift: to + shift for n, to in session.numbers.items()})
-            controller.refresh()
+            client.set_numbers({n + shift: to + shift for n, to in session.numbers.items()})
+            client.refresh()
             then()
 
-        controller.work(work, done)
+        client.work(work, done)
 
     def _renewed(self, frame: SavedFrame, shift: int) -> SavedFrame:
-        """Same objects with labels so much higher, their marks with uids that nobody has."""
-        new_uid = self._controller.new_uid
+        """Same objects with labels so much higher, their prompts with uids that nobody has."""
+        new_uid = self._client.new_uid
         objects = {
             label + shift: SavedObject(
-                tuple((Mark(new_uid(), m.prompt, m.outline), ran) for m, ran in one.marks),
+                tuple((PlacedPrompt(new_uid(), m.prompt, m.outline), ran) for m, ran in one.placed),
                 one.mask,
             )
             for label, one in frame.objects.items()
@@ -274,7 +282,7 @@ def write_table(path: str | Path, rows: list[ObjectRow], unit: str) -> None:
         ) from error
 
 
-def _uid(source: Source) -> object:
+def _uid(source: ImageSource) -> object:
     return source.key[0] if isinstance(source.key, tuple) else source.key
 
 

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from napari_nninteractive.plugin.book import ObjectRow
-from napari_nninteractive.plugin.view_parts import item_data
+from napari_nninteractive.plugin.view.widgets import item_data
+from napari_nninteractive.workspace.objects import ObjectRow
 
-__all__ = ["ObjectTable"]
+__all__ = ["ObjectList"]
 
 _COLUMNS = ["No.", "Name", "Voxels", "Volume", "Prompts"]
 _NUMBER, _NAME, _VOLUME = 0, 1, 3
 
 
-class ObjectTable(QTableWidget):
+class ObjectList(QTableWidget):
     """Shows objects; numbers and names can be changed."""
 
     renamed = Signal(int, str)  # label, what was typed

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures.held_worker import HeldWorker
-from fixtures.windows import oracle_desk
+from fixtures.windows import oracle_workspace
 
+from napari_nninteractive.core.frame import frame_of
 from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Scribble
 from napari_nninteractive.errors import SessionError
-from napari_nninteractive.plugin.book import ObjectRow
-from napari_nninteractive.plugin.controller import Controller
-from napari_nninteractive.plugin.convert import frame_of
-from napari_nninteractive.plugin.keeper import Keeper, table, write_table
-from napari_nninteractive.plugin.marks import Source
+from napari_nninteractive.workspace.client import WorkspaceClient
+from napari_nninteractive.workspace.commands import ImageSource
+from napari_nninteractive.workspace.objects import ObjectRow
+from napari_nninteractive.workspace.recovery import SavedWork, table, write_table
 
 SHAPE = (3, 12, 16, 16)
 IMAGE = np.random.default_rng(0).random(SHAPE).astype(np.float32)
@@ -45,20 +45,20 @@ class Result:
 class Bench:
     def __init__(self, folder: Path) -> None:
         self.worker = HeldWorker()
-        self.controller = Controller(self.worker, oracle_desk())
-        self.keeper = Keeper(self.controller, folder)
+        self.client = WorkspaceClient(self.worker, oracle_workspace())
+        self.saved_work = SavedWork(self.client, folder)
         self.result = Result()
         self.errors: list[BaseException] = []
-        self.controller.failed.connect(self.errors.append)
+        self.client.failed.connect(self.errors.append)
         self.open(0)
 
     def open(self, time: int) -> None:
         frame = frame_of(SHAPE, position=(time, 0, 0, 0))
-        self.controller.open(Source(("image", frame), IMAGE, frame), self.result)
+        self.client.open(ImageSource(("image", frame), IMAGE, frame), self.result)
 
     @property
     def prompts(self) -> list[Any]:
-        return [m.prompt for m in self.controller.marks or ()]
+        return [m.prompt for m in self.client.placed or ()]
 
 
 def box(z: int) -> BoxPrompt:
@@ -69,18 +69,18 @@ def box(z: int) -> BoxPrompt:
 def made(tmp_path: Path) -> Bench:
     """Return two objects at time 0, one of them with all kinds of prompts, and one at time 2."""
     bench = Bench(tmp_path / "recovery")
-    controller = bench.controller
-    controller.add(box(3), np.array([[0, 3, 3.6, 3.6], [0, 3, 7.4, 7.4]]))
-    controller.rename(1, "nucleus")
-    controller.next_object()
-    controller.add(Point((3, 6, 6)))
-    controller.add(Scribble(np.ones((1, 1, 5)), (5, 2, 2)))
-    controller.add(Lasso(np.ones((1, 3, 3)), (6, 2, 2)))
-    controller.add(Point((5, 2, 2), False))
-    controller.edit(np.ones((1, 1, 1), bool), (9, 9, 9), value=True)
+    client = bench.client
+    client.add(box(3), np.array([[0, 3, 3.6, 3.6], [0, 3, 7.4, 7.4]]))
+    client.rename(1, "nucleus")
+    client.next_object()
+    client.add(Point((3, 6, 6)))
+    client.add(Scribble(np.ones((1, 1, 5)), (5, 2, 2)))
+    client.add(Lasso(np.ones((1, 3, 3)), (6, 2, 2)))
+    client.add(Point((5, 2, 2), False))
+    client.edit(np.ones((1, 1, 1), bool), (9, 9, 9), value=True)
     bench.result.array[0, 9, 9, 9] = 2
     bench.open(2)
-    controller.add(box(7))
+    client.add(box(7))
     assert bench.errors == []
     return bench
 
@@ -88,53 +88,53 @@ def made(tmp_path: Path) -> Bench:
 def test_a_session_comes_back_as_it_was(made: Bench, tmp_path: Path) -> None:
     path = tmp_path / "work.json"
     told: list[Path] = []
-    made.keeper.save(path, "image", told.append)
+    made.saved_work.save(path, "image", told.append)
     assert told == [path]
     again = Bench(tmp_path / "recovery")
-    again.keeper.open(path)
+    again.saved_work.open(path)
     assert again.errors == []
     np.testing.assert_array_equal(again.result.array, made.result.array)
     for time in (0, 2):
         made.open(time)
         again.open(time)
         assert again.prompts == made.prompts
-        assert again.controller.label == made.controller.label
+        assert again.client.label == made.client.label
     again.open(0)
     made.open(0)
-    assert again.controller.objects() == made.controller.objects()
-    assert again.controller.objects()[0].name == "nucleus"
-    outlines = [m.outline for m in again.controller.marks or ()]
+    assert again.client.objects() == made.client.objects()
+    assert again.client.objects()[0].name == "nucleus"
+    outlines = [m.outline for m in again.client.placed or ()]
     assert outlines[0] is None
     for bench in (made, again):  # and both go on alike
-        bench.controller.remove((bench.controller.marks or ())[1].uid)
-        bench.controller.select_object(1)
-        bench.controller.add(Point((9, 3, 3)))
+        bench.client.remove((bench.client.placed or ())[1].uid)
+        bench.client.select_object(1)
+        bench.client.add(Point((9, 3, 3)))
     np.testing.assert_array_equal(again.result.array, made.result.array)
     assert again.prompts == made.prompts
-    again.controller.undo()
+    again.client.undo()
     assert again.prompts == [box(3)]
 
 
 def test_opening_can_be_undone(made: Bench, tmp_path: Path) -> None:
     path = tmp_path / "work.json"
-    made.keeper.save(path, "image")
+    made.saved_work.save(path, "image")
     again = Bench(tmp_path / "recovery")
-    again.keeper.open(path)
+    again.saved_work.open(path)
     again.open(0)
-    again.controller.undo()
+    again.client.undo()
     assert not again.result.array[0].any()
-    again.controller.redo()
+    again.client.redo()
     np.testing.assert_array_equal(again.result.array, made.result.array)
 
 
 def test_a_session_of_another_image_is_refused(made: Bench, tmp_path: Path) -> None:
     path = tmp_path / "work.json"
-    made.keeper.save(path, "image")
+    made.saved_work.save(path, "image")
     record = json.loads(path.read_text())
     record["image"]["shape"] = [1, 2, 3]
     path.write_text(json.dumps(record))
     again = Bench(tmp_path / "recovery")
-    again.keeper.open(path)
+    again.saved_work.open(path)
     assert "open that image first" in str(again.errors[0])
     assert not again.result.array.any()
 
@@ -152,34 +152,34 @@ def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> Non
     path = tmp_path / "work.json"
     path.write_text(text)
     bench = Bench(tmp_path)
-    bench.keeper.open(path)
+    bench.saved_work.open(path)
     assert message in str(bench.errors[0])
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(made: Bench, tmp_path: Path) -> None:
-    made.keeper.save(tmp_path / "missing" / "work.json", "image")
+    made.saved_work.save(tmp_path / "missing" / "work.json", "image")
     assert "cannot be written" in str(made.errors[0])
 
 
 def test_recovery_files_of_programs_that_are_gone(made: Bench, tmp_path: Path) -> None:
     folder = tmp_path / "recovery"
-    made.keeper.autosave("image")
+    made.saved_work.autosave("image")
     (own,) = folder.glob("*.json")
-    assert made.keeper.recoverable() == [], "this program still runs"
+    assert made.saved_work.recoverable() == [], "this program still runs"
     lost = folder / "lost.json"
     lost.write_bytes(own.read_bytes())
     again = Bench(folder)
-    assert again.keeper.recoverable() == [lost]
-    again.keeper.open(lost)
+    assert again.saved_work.recoverable() == [lost]
+    again.saved_work.open(lost)
     np.testing.assert_array_equal(again.result.array, made.result.array)
-    made.keeper.close()
+    made.saved_work.close()
     assert list(folder.glob("*.json")) == [lost]
-    again.keeper.discard(lost)
+    again.saved_work.discard(lost)
     assert list(folder.iterdir()) == []
 
 
 def test_nothing_is_autosaved_of_nothing(tmp_path: Path) -> None:
-    Bench(tmp_path / "recovery").keeper.autosave("image")
+    Bench(tmp_path / "recovery").saved_work.autosave("image")
     assert not (tmp_path / "recovery").exists()
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from napari_nninteractive.plugin.convert import Frame
-from napari_nninteractive.plugin.result import Covered
+from napari_nninteractive.core.frame import Frame
+from napari_nninteractive.workspace.label_map import CoveredLabels
 
-__all__ = ["Book", "ObjectRow"]
+__all__ = ["ObjectRow", "ObjectTable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class ObjectRow:
 
 
 @dataclass(slots=True, eq=False)
-class Book:
+class ObjectTable:
     """Sizes, names and numbers of prompts by label.
 
     Attributes
@@ -70,7 +70,7 @@ class Book:
     names: dict[int, str] = field(default_factory=dict)
     numbers: dict[int, int] = field(default_factory=dict)
     made: dict[Frame, dict[int, int]] = field(default_factory=dict)
-    covered: dict[int, Covered] = field(default_factory=dict)
+    covered: dict[int, CoveredLabels] = field(default_factory=dict)
     drawn: set[int] = field(default_factory=set)
     by_hand: set[int] = field(default_factory=set)
     highest: int = 0
@@ -85,12 +85,12 @@ class Book:
         made = [f for f, objects in self.made.items() if label in objects]
         return frame if frame in made else made[-1] if made else None
 
-    def emptied(self, shape: tuple[int, ...]) -> Book:
+    def emptied(self, shape: tuple[int, ...]) -> ObjectTable:
         """What is known of the same objects where none has voxels yet: for a new layer of a shape."""
         made = {f: dict(objects) for f, objects in self.made.items() if f.shape == shape}
         if not made:  # the image is another one now
-            return Book()
-        return Book(
+            return ObjectTable()
+        return ObjectTable(
             names=dict(self.names),
             numbers=dict(self.numbers),
             made=made,

@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Stroke", "compare", "on_all", "read_stroke"]
+from napari_nninteractive.workspace.commands import Stroke
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stroke:
-    """Part of a Labels layer that a stroke changed.
-
-    Attributes
-    ----------
-    start : tuple of int
-        First voxel of the part in the layer.
-    touched : ndarray of bool
-        Voxels that were changed.
-    old, new : ndarray
-        Labels before and after.
-    """
-
-    start: tuple[int, ...]
-    touched: NDArray[np.bool_]
-    old: NDArray[Any]
-    new: NDArray[Any]
-
-    @property
-    def key(self) -> tuple[slice, ...]:
-        """Index of the part in the layer."""
-        return tuple(slice(s, s + n) for s, n in zip(self.start, self.new.shape, strict=True))
+__all__ = ["compare", "on_all", "read_stroke"]
 
 
 def on_all(stroke: Stroke, axis: int, size: int) -> Stroke:

@@ -1,4 +1,4 @@
-"""Plain Points and Shapes layers to draw prompts in, kept in step with the marks."""
+"""Plain Points and Shapes layers to draw prompts in, kept in step with the prompts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from napari.layers import Points, Shapes
 from numpy.typing import NDArray
 
+from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point
-from napari_nninteractive.plugin import convert
-from napari_nninteractive.plugin.convert import Frame
-from napari_nninteractive.plugin.looks import COLOURS, SIGNS, SYMBOLS, aligned, tag
-from napari_nninteractive.plugin.marks import Mark
-from napari_nninteractive.plugin.strokes import compare
+from napari_nninteractive.plugin.layers import drawings
+from napari_nninteractive.plugin.layers.paint_events import compare
+from napari_nninteractive.plugin.layers.style import COLOURS, SIGNS, SYMBOLS, aligned, tag
+from napari_nninteractive.workspace.commands import PlacedPrompt
 
-__all__ = ["Drawing", "Hand", "PointMarks", "ShapeMarks"]
+__all__ = ["Drawing", "DrawingListener", "PointPrompts", "ShapePrompts"]
 
 _DONE = {"added", "changed", "removed"}
 _NEW = -1  # uid of what was just drawn
@@ -45,7 +45,7 @@ class Drawing:
     mask: NDArray[np.bool_] | None = None
 
 
-class Hand(Protocol):
+class DrawingListener(Protocol):
     """Who is told what the user draws."""
 
     def add(self, drawing: Drawing) -> int | None:
@@ -63,8 +63,8 @@ class _Rows:
 
     role = ""
 
-    def __init__(self, layer: Any, hand: Hand) -> None:
-        self.layer, self._hand = layer, hand
+    def __init__(self, layer: Any, listener: DrawingListener) -> None:
+        self.layer, self._listener = layer, listener
         self._known: dict[int, NDArray[np.float64]] = {}
         self._signs: dict[int, bool] = {}
         self._kinds: dict[int, str] = {}
@@ -99,9 +99,9 @@ class _Rows:
         uids = self.layer.features["uid"].tolist()
         return [uids[i] for i in sorted(self.layer.selected_data) if uids[i] in self._known]
 
-    def show(self, marks: Sequence[Mark], frame: Frame) -> None:
-        """Show these marks, and nothing else; does nothing where they are there already."""
-        rows = [(m.uid, *self._row(m, frame)) for m in marks if self._shows(m)]
+    def show(self, placed: Sequence[PlacedPrompt], frame: Frame) -> None:
+        """Show these prompts, and nothing else; does nothing where they are there already."""
+        rows = [(m.uid, *self._row(m, frame)) for m in placed if self._shows(m)]
         same = [uid for uid, _, _, _ in rows] == list(self._known)
         if same and all(
             self._known[uid].shape == row.shape
@@ -128,10 +128,10 @@ class _Rows:
         refused = False
         for uid in removed:
             self._forget(uid)
-            self._hand.remove(uid)
+            self._listener.remove(uid)
         for index in moved:
             uid = uids[index]
-            if self._hand.move(uid, self._drawing(index, rows[index], self._signs[uid])):
+            if self._listener.move(uid, self._drawing(index, rows[index], self._signs[uid])):
                 self._known[uid] = rows[index]
             else:
                 refused = True
@@ -140,7 +140,7 @@ class _Rows:
                 refused = True
                 continue
             drawing = self._drawing(index, rows[index], self.positive)
-            given = self._hand.add(drawing)
+            given = self._listener.add(drawing)
             if given is None:
                 refused = True
                 continue
@@ -170,10 +170,10 @@ class _Rows:
         signs = np.array([SIGNS[self._signs[uid]] for uid in uids], object)
         self.layer.features = {"uid": np.array(uids, int), "polarity": signs}
 
-    def _shows(self, mark: Mark) -> bool:
+    def _shows(self, placed: PlacedPrompt) -> bool:
         raise NotImplementedError
 
-    def _row(self, mark: Mark, frame: Frame) -> tuple[NDArray[np.float64], bool, str]:
+    def _row(self, placed: PlacedPrompt, frame: Frame) -> tuple[NDArray[np.float64], bool, str]:
         raise NotImplementedError
 
     def _drawing(self, index: int, row: NDArray[np.float64], positive: bool) -> Drawing:
@@ -186,7 +186,7 @@ class _Rows:
         raise NotImplementedError
 
 
-class PointMarks(_Rows):
+class PointPrompts(_Rows):
     """Clicks in a Points layer."""
 
     role = "points"
@@ -197,7 +197,7 @@ class PointMarks(_Rows):
         return Points(
             ndim=ndim,
             name=f"{image.name}: points",
-            metadata=tag(PointMarks.role, image),
+            metadata=tag(PointPrompts.role, image),
             features={"uid": np.zeros(0, int), "polarity": np.zeros(0, object)},
             feature_defaults={"uid": _NEW, "polarity": SIGNS[True]},
             size=min(max(extent / 40, 1.0), 30.0),
@@ -207,12 +207,12 @@ class PointMarks(_Rows):
             **aligned(image),
         )
 
-    def _shows(self, mark: Mark) -> bool:
-        return isinstance(mark.prompt, Point)
+    def _shows(self, placed: PlacedPrompt) -> bool:
+        return isinstance(placed.prompt, Point)
 
-    def _row(self, mark: Mark, frame: Frame) -> tuple[NDArray[np.float64], bool, str]:
-        prompt = mark.prompt
-        row = frame.to_layer(prompt.bounds.start) if mark.outline is None else mark.outline
+    def _row(self, placed: PlacedPrompt, frame: Frame) -> tuple[NDArray[np.float64], bool, str]:
+        prompt = placed.prompt
+        row = frame.to_layer(prompt.bounds.start) if placed.outline is None else placed.outline
         return row.reshape(-1), prompt.positive, "point"
 
     def _drawing(self, index: int, row: NDArray[np.float64], positive: bool) -> Drawing:
@@ -237,7 +237,7 @@ class PointMarks(_Rows):
         layer.feature_defaults = {"uid": _NEW, "polarity": SIGNS[positive]}
 
 
-class ShapeMarks(_Rows):
+class ShapePrompts(_Rows):
     """Boxes and lassos in a Shapes layer."""
 
     role = "shapes"
@@ -248,7 +248,7 @@ class ShapeMarks(_Rows):
         return Shapes(
             ndim=ndim,
             name=f"{image.name}: boxes and lassos",
-            metadata=tag(ShapeMarks.role, image),
+            metadata=tag(ShapePrompts.role, image),
             features={"uid": np.zeros(0, int), "polarity": np.zeros(0, object)},
             feature_defaults={"uid": _NEW, "polarity": SIGNS[True]},
             edge_width=max(extent / 250, 0.5),
@@ -257,13 +257,13 @@ class ShapeMarks(_Rows):
             **aligned(image),
         )
 
-    def _shows(self, mark: Mark) -> bool:
-        return isinstance(mark.prompt, BoxPrompt | Lasso)
+    def _shows(self, placed: PlacedPrompt) -> bool:
+        return isinstance(placed.prompt, BoxPrompt | Lasso)
 
-    def _row(self, mark: Mark, frame: Frame) -> tuple[NDArray[np.float64], bool, str]:
-        prompt, row = mark.prompt, mark.outline
+    def _row(self, placed: PlacedPrompt, frame: Frame) -> tuple[NDArray[np.float64], bool, str]:
+        prompt, row = placed.prompt, placed.outline
         if row is None and isinstance(prompt, BoxPrompt | Lasso):
-            row = convert.outline(prompt, frame)
+            row = drawings.outline(prompt, frame)
         kind = "rectangle" if isinstance(prompt, BoxPrompt) else "polygon"
         return np.asarray(row), prompt.positive, kind
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from napari.layers import Image
 
+from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.engine.results import Prediction
-from napari_nninteractive.plugin.convert import Frame
-from napari_nninteractive.plugin.looks import aligned, role_of, tag
+from napari_nninteractive.plugin.layers.style import aligned, role_of, tag
 
 __all__ = ["ProbabilityLayer"]
 

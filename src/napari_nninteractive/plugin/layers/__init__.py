@@ -1,0 +1,1 @@
+"""napari's layers: where prompts are drawn and objects appear."""
