@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+import pickle
+from collections.abc import Sequence
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +37,6 @@ def test_without_voxels(box: Box) -> None:
     assert CUBE.contains(box)
     assert not box.contains(CUBE)
     assert box.pad(10).is_empty
-    assert box.scale(1.5).is_empty
 
 
 @pytest.mark.parametrize(
@@ -80,16 +82,68 @@ def test_pad_takes_a_margin_per_axis_and_shrinks() -> None:
     assert CUBE.pad(-2).is_empty
 
 
+@pytest.mark.parametrize("box", [EMPTY, REVERSED], ids=["empty", "reversed"])
+def test_the_empty_box_adds_nothing(box: Box) -> None:
+    assert Box((0, 0, 0), (0, 0, 0)) == Box.EMPTY
+    assert Box.EMPTY.is_empty
+    assert Box.EMPTY.union(CUBE) == CUBE == CUBE.union(Box.EMPTY)
+    assert Box.EMPTY.union(box).is_empty
+
+
 @pytest.mark.parametrize(
-    ("factor", "expected"),
+    ("start", "stop"),
     [
-        pytest.param(2, Box((4, 6, 8), (10, 14, 18)), id="integer"),
-        pytest.param(1.5, Box((3, 4, 6), (8, 11, 14)), id="outward"),
-        pytest.param((1, 0.5, 0.25), Box((2, 1, 1), (5, 4, 3)), id="per axis"),
+        pytest.param([2, 3, 4], [5, 7, 9], id="lists"),
+        pytest.param(np.array([2, 3, 4]), np.array([5, 7, 9], np.uint8), id="arrays"),
+        pytest.param(range(2, 5), (np.int32(5), 7, np.int64(9)), id="scalars of numpy"),
     ],
 )
-def test_scale_rounds_outward(factor: float | tuple[float, ...], expected: Box) -> None:
-    assert CUBE.scale(factor) == expected
+def test_corners_of_any_integers_become_tuples(start: Sequence[int], stop: Sequence[int]) -> None:
+    box = Box(start, stop)
+    assert box == CUBE
+    assert hash(box) == hash(CUBE)
+    assert all(type(n) is int for n in (*box.start, *box.stop))
+    assert box == pickle.loads(pickle.dumps(box)) == replace(CUBE, start=start)
+
+
+@pytest.mark.parametrize(
+    ("start", "error"),
+    [
+        ((1.5, 0, 0), TypeError),
+        (("1", 0, 0), TypeError),
+        ((1, 2), ValueError),
+        ([0] * 4, ValueError),
+    ],
+)
+def test_corners_of_something_else_are_refused(start: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Box(start, (9, 9, 9))
+    with pytest.raises(error):
+        Box((0, 0, 0), start)
+
+
+def block(shape: tuple[int, ...], *key: slice) -> np.ndarray:
+    mask = np.zeros(shape, bool)
+    mask[key] = True
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("mask", "bounds"),
+    [
+        pytest.param(np.zeros((3, 4, 5), bool), None, id="empty"),
+        pytest.param(np.zeros((0, 4, 5), bool), None, id="no voxels"),
+        pytest.param(np.ones((3, 4, 5), bool), Box((0, 0, 0), (3, 4, 5)), id="all"),
+        pytest.param(
+            block((9, 9, 9), slice(2, 3), slice(0, 4), slice(8, 9)),
+            Box((2, 0, 8), (3, 4, 9)),
+            id="part",
+        ),
+    ],
+)
+def test_the_box_of_a_mask(mask: np.ndarray, bounds: Box | None) -> None:
+    assert Box.of_mask(mask) == bounds
+    assert Box.of_mask(np.asfortranarray(mask)) == bounds
 
 
 def test_tiles_are_anchored_at_zero() -> None:

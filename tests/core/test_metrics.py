@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.metrics import (
     area_under_curve,
     default_tolerance,
     dice,
-    mask_bounds,
     prompts_needed,
     surface_dice,
 )
@@ -112,14 +110,6 @@ def test_surface_dice_is_the_same_in_a_larger_image() -> None:
 )
 def test_default_tolerance_is_the_edge_of_a_cube_as_large_as_a_voxel(spacing, expected) -> None:
     assert default_tolerance(spacing) == pytest.approx(expected)
-
-
-def test_bounds() -> None:
-    mask = cube(3, (2, 5, 7))
-    mask[10, 6, 20] = True
-    assert mask_bounds(mask) == Box((2, 5, 7), (11, 8, 21))
-    assert mask_bounds(EMPTY).size == 0
-    assert mask_bounds(np.asfortranarray(mask)) == Box((2, 5, 7), (11, 8, 21))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.engine import tiling
-from napari_nninteractive.engine.tiling import Tile, changed_bounds, opened, plan_tiles
+from napari_nninteractive.engine.tiling import Tile, opened, plan_tiles
 
 
 def block(shape: tuple[int, ...], *slices: slice) -> np.ndarray:
@@ -137,20 +137,3 @@ def test_opened_accepts_any_memory_layout() -> None:
     expected = opened(change, 3)
     np.testing.assert_array_equal(opened(np.asfortranarray(change), 3), expected)
     np.testing.assert_array_equal(opened(change[::-1], 3)[::-1], expected)
-
-
-@pytest.mark.parametrize(
-    ("change", "bounds"),
-    [
-        pytest.param(np.zeros((3, 4, 5), bool), None, id="empty"),
-        pytest.param(np.zeros((0, 4, 5), bool), None, id="no voxels"),
-        pytest.param(np.ones((3, 4, 5), bool), Box((0, 0, 0), (3, 4, 5)), id="all"),
-        pytest.param(
-            block((9, 9, 9), slice(2, 3), slice(0, 4), slice(8, 9)),
-            Box((2, 0, 8), (3, 4, 9)),
-            id="part",
-        ),
-    ],
-)
-def test_changed_bounds(change: np.ndarray, bounds: Box | None) -> None:
-    assert changed_bounds(change) == bounds

@@ -9,7 +9,7 @@ import pytest
 from fixtures.balls import ball
 
 from napari_nninteractive.core.box import Box
-from napari_nninteractive.core.metrics import dice, mask_bounds
+from napari_nninteractive.core.metrics import dice
 from napari_nninteractive.core.prompts import InitialMask, Point
 from napari_nninteractive.errors import NNInteractiveError, PromptError, SessionError
 from napari_nninteractive.evaluation.baselines import METHODS, BaselineSegmenter, make_baseline
@@ -25,7 +25,7 @@ FIRST, SECOND = Point((12, 12, 12)), Point((12, 12, 34))
 def started(name: str, volume) -> BaselineSegmenter:
     method = make_baseline(name)
     method.start(volume.image, volume.spacing)
-    method.reset(mask_bounds(volume.labels == 1))
+    method.reset(Box.of_mask(volume.labels == 1))
     return method
 
 
@@ -134,7 +134,7 @@ def test_a_large_window_is_sampled_more_coarsely(two_balls, monkeypatch) -> None
 
 
 def test_only_those_who_are_told_look_at_the_box(two_balls) -> None:
-    window = mask_bounds(two_balls.labels == 1)
+    window = Box.of_mask(two_balls.labels == 1)
     both = np.asarray(two_balls.image).copy()
     both[10:15, 10:15, :] = 100  # joined to the other ball and to both sides
     joined = replace(two_balls, image=both)

@@ -7,7 +7,6 @@ import pytest
 from fixtures.balls import Scripted, ball
 
 from napari_nninteractive.core.box import Box
-from napari_nninteractive.core.metrics import mask_bounds
 from napari_nninteractive.core.prompts import Point
 from napari_nninteractive.evaluation.presets import Trial
 from napari_nninteractive.evaluation.protocol import MaskCrop, run_object, run_volume
@@ -48,7 +47,7 @@ def test_clicks_go_to_the_object_then_to_the_larger_error(two_balls, small) -> N
 
 
 def test_a_failure_keeps_what_was_before_it_and_the_other_objects(two_balls, small) -> None:
-    method = Scripted([small], fails_at=mask_bounds(two_balls.labels == 2))
+    method = Scripted([small], fails_at=Box.of_mask(two_balls.labels == 2))
     results = list(run_volume(method, two_balls, (2, 1), [Trial("points", 3)]))
     lost, kept = results
     assert (lost.label, kept.label) == (2, 1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from itertools import product
-from math import ceil, floor
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
 from napari_nninteractive.core.box import Box, Index3
 
@@ -93,21 +92,19 @@ def test_pad_dilates_and_erodes(box: Box, margin: int) -> None:
     assert inner == {c for c in voxels(box) if dilated(frozenset([c]), margin) <= voxels(box)}
 
 
-@given(any_box, st.tuples(*[st.sampled_from([0.25, 0.5, 0.75, 1.0, 1.5, 2.25, 3.0])] * 3))
-def test_scale_covers_the_scaled_box_and_no_voxel_more(
-    box: Box, factor: tuple[float, float, float]
+@given(
+    npst.arrays(bool, st.tuples(*[st.integers(0, 6)] * 3)),
+    st.permutations(range(3)),
+    st.tuples(*[st.sampled_from([1, -1])] * 3),
+)
+def test_the_box_of_a_mask_spans_its_set_voxels(
+    mask: np.ndarray, order: list[int], steps: tuple[int, int, int]
 ) -> None:
-    spans = [
-        (a * Fraction(f), b * Fraction(f))
-        for a, b, f in zip(box.start, box.stop, factor, strict=True)
-    ]
-    touched = [
-        [v for v in range(floor(low) - 2, ceil(high) + 2) if v < high and v + 1 > low]
-        if not box.is_empty
-        else []
-        for low, high in spans
-    ]
-    assert voxels(box.scale(factor)) == frozenset(product(*touched))
+    mask = mask.transpose(order)[tuple(slice(None, None, s) for s in steps)]
+    found = np.argwhere(mask)
+    expected = Box(found.min(0), found.max(0) + 1) if len(found) else None
+    assert Box.of_mask(mask) == expected
+    assert Box.of_mask(mask.astype(np.float32) * -0.5) == expected
 
 
 @given(any_box, st.integers(1, 5))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from napari_nninteractive.core.box import Box, Index3
-from napari_nninteractive.engine.tiling import changed_bounds, opened, plan_tiles
+from napari_nninteractive.engine.tiling import opened, plan_tiles
 
 corner = st.tuples(*[st.integers(-50, 50)] * 3)
 patches = st.tuples(*[st.integers(1, 24)] * 3)
@@ -44,7 +44,7 @@ def test_every_changed_voxel_lies_in_the_core_of_a_tile(
         left[inside.slices] = False
     assert not left.any()
     assert plan_tiles(change.copy(), origin, patch, margin) == tiles
-    bounds = changed_bounds(change)
+    bounds = Box.of_mask(change)
     if bounds is not None:
         cores = [p - 2 * int(p * margin) for p in patch]
         assert len(tiles) <= math.prod(

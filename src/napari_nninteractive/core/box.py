@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["Box", "Index3"]
 
@@ -13,39 +18,81 @@ Index3 = tuple[int, int, int]
 
 
 def _triple(values: Sequence[int]) -> Index3:
-    z, y, x = (int(v) for v in values)
-    return z, y, x
+    z, y, x = values
+    return operator.index(z), operator.index(y), operator.index(x)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True, init=False)
 class Box:
     """A half-open box of voxels.
 
     Parameters
     ----------
-    start, stop : tuple of int
-        First voxel inside and first voxel outside along (z, y, x). May be negative: a patch reaches beyond the image.
-        Where ``stop <= start`` on some axis the box is empty.
+    start, stop : sequence of int
+        First voxel inside and first voxel outside along (z, y, x), of any integer type; kept as tuples of int. May be
+        negative: a patch reaches beyond the image. Where ``stop <= start`` on some axis the box is empty.
+
+    Attributes
+    ----------
+    EMPTY : Box
+        Box without voxels, at the origin.
+
+    Raises
+    ------
+    TypeError
+        If a coordinate is no integer.
+    ValueError
+        If there are not three of them.
     """
+
+    EMPTY: ClassVar[Box]
 
     start: Index3
     stop: Index3
 
+    def __init__(self, start: Sequence[int], stop: Sequence[int]) -> None:
+        object.__setattr__(self, "start", _triple(start))
+        object.__setattr__(self, "stop", _triple(stop))
+
     @classmethod
     def of_shape(cls, shape: Sequence[int]) -> Box:
         """Box from the origin with the given (z, y, x) extent in voxels."""
-        return cls((0, 0, 0), _triple(shape))
+        return cls((0, 0, 0), shape)
 
     @classmethod
     def around(cls, centre: Sequence[int], shape: Sequence[int]) -> Box:
         """Box of `shape` voxels that covers ``[c - n // 2, c + n // 2 + n % 2)`` on every axis."""
-        start = _triple([c - n // 2 for c, n in zip(centre, shape, strict=True)])
-        return cls(start, _triple([a + n for a, n in zip(start, shape, strict=True)]))
+        start = [c - n // 2 for c, n in zip(centre, shape, strict=True)]
+        return cls(start, [a + n for a, n in zip(start, shape, strict=True)])
 
     @classmethod
     def from_slices(cls, slices: Sequence[slice]) -> Box:
         """Box of three slices with explicit start and stop."""
-        return cls(_triple([s.start for s in slices]), _triple([s.stop for s in slices]))
+        return cls([s.start for s in slices], [s.stop for s in slices])
+
+    @classmethod
+    def of_mask(cls, mask: NDArray[np.bool_]) -> Box | None:
+        """Smallest box that holds all set voxels of a mask.
+
+        Parameters
+        ----------
+        mask : ndarray
+            (z, y, x), bool or numbers, in any memory layout; non-zero where set.
+
+        Returns
+        -------
+        Box or None
+            Counted from the first voxel of the array; None where nothing is set.
+        """
+        start, stop = [0, 0, 0], list(mask.shape)
+        for axis in range(3):
+            # Each pass reads only what the ones before it left.
+            part = mask[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+            used = np.flatnonzero(part.any(axis=tuple(a for a in range(3) if a != axis)))
+            if not used.size:
+                return None
+            start[axis], stop[axis] = int(used[0]), int(used[-1]) + 1
+        return cls(start, stop)
 
     @property
     def shape(self) -> Index3:
@@ -84,8 +131,8 @@ class Box:
     def intersect(self, other: Box) -> Box:
         """Voxels that lie in both boxes (perhaps none)."""
         return Box(
-            _triple([max(a, b) for a, b in zip(self.start, other.start, strict=True)]),
-            _triple([min(a, b) for a, b in zip(self.stop, other.stop, strict=True)]),
+            [max(a, b) for a, b in zip(self.start, other.start, strict=True)],
+            [min(a, b) for a, b in zip(self.stop, other.stop, strict=True)],
         )
 
     def clip(self, shape: Sequence[int]) -> Box:
@@ -99,15 +146,15 @@ class Box:
         if other.is_empty:
             return self
         return Box(
-            _triple([min(a, b) for a, b in zip(self.start, other.start, strict=True)]),
-            _triple([max(a, b) for a, b in zip(self.stop, other.stop, strict=True)]),
+            [min(a, b) for a, b in zip(self.start, other.start, strict=True)],
+            [max(a, b) for a, b in zip(self.stop, other.stop, strict=True)],
         )
 
     def shift(self, offset: Sequence[int]) -> Box:
         """Box moved by `offset` voxels."""
         return Box(
-            _triple([a + d for a, d in zip(self.start, offset, strict=True)]),
-            _triple([b + d for b, d in zip(self.stop, offset, strict=True)]),
+            [a + d for a, d in zip(self.start, offset, strict=True)],
+            [b + d for b, d in zip(self.stop, offset, strict=True)],
         )
 
     def relative_to(self, other: Box) -> Box:
@@ -120,18 +167,8 @@ class Box:
             return self
         by = [margin] * 3 if isinstance(margin, int) else list(margin)
         return Box(
-            _triple([a - m for a, m in zip(self.start, by, strict=True)]),
-            _triple([b + m for b, m in zip(self.stop, by, strict=True)]),
-        )
-
-    def scale(self, factor: float | Sequence[float]) -> Box:
-        """Smallest box of voxels that covers this box after multiplying coordinates by `factor` > 0."""
-        if self.is_empty:
-            return self
-        by = [float(factor)] * 3 if isinstance(factor, int | float) else [float(f) for f in factor]
-        return Box(
-            _triple([math.floor(a * f) for a, f in zip(self.start, by, strict=True)]),
-            _triple([math.ceil(b * f) for b, f in zip(self.stop, by, strict=True)]),
+            [a - m for a, m in zip(self.start, by, strict=True)],
+            [b + m for b, m in zip(self.stop, by, strict=True)],
         )
 
     def contains(self, other: Box) -> bool:
@@ -149,6 +186,9 @@ class Box:
         ranges = [
             range(a // step, -(-b // step)) for a, b in zip(self.start, self.stop, strict=True)
         ]
-        for index in product(*ranges):
-            corner = _triple([i * step for i in index])
-            yield _triple(index), self.intersect(Box(corner, _triple([c + step for c in corner])))
+        for z, y, x in product(*ranges):
+            corner = [i * step for i in (z, y, x)]
+            yield (z, y, x), self.intersect(Box(corner, [c + step for c in corner]))
+
+
+Box.EMPTY = Box((0, 0, 0), (0, 0, 0))

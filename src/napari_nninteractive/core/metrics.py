@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from napari_nninteractive.core.box import Box
@@ -21,7 +20,6 @@ __all__ = [
     "area_under_curve",
     "default_tolerance",
     "dice",
-    "mask_bounds",
     "prompts_needed",
     "surface_dice",
 ]
@@ -33,23 +31,6 @@ TOLERANCE_VOXELS = 1.0
 
 Two people who outline one object by hand differ by about a voxel, so what is closer than that is no error.
 """
-
-
-def mask_bounds(mask: Bool) -> Box:
-    """Smallest box of the true voxels of a mask.
-
-    Parameters
-    ----------
-    mask : ndarray
-        bool (z, y, x).
-
-    Returns
-    -------
-    Box
-        Half-open (z, y, x) in voxels; of shape (0, 0, 0) where the mask is empty.
-    """
-    found = ndimage.find_objects(np.asarray(mask, bool).view(np.uint8), 1)
-    return Box((0, 0, 0), (0, 0, 0)) if found[0] is None else Box.from_slices(found[0])
 
 
 def dice(a: Bool, b: Bool) -> float:
@@ -133,7 +114,7 @@ def surface_dice(
     reach = default_tolerance(spacing) if tolerance is None else float(tolerance)
     if not math.isfinite(reach) or reach < 0:
         raise ImageError(f"The tolerance must be a distance of 0 or more, not {tolerance}.")
-    box = mask_bounds(a).union(mask_bounds(b))
+    box = (Box.of_mask(a) or Box.EMPTY).union(Box.of_mask(b) or Box.EMPTY)
     first, second = (_surface(np.asarray(m[box.slices], bool), spacing) for m in (a, b))
     if not len(first[0]) or not len(second[0]):
         return 1.0 if len(first[0]) == len(second[0]) else 0.0

@@ -85,14 +85,10 @@ def _painted(mask: ArrayLike, what: str) -> NDArray[np.bool_]:
 
 def _crop(painted: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Index3]:
     """Smallest part that holds everything painted, as a read-only copy, and where it starts."""
-    bounds = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        used = np.flatnonzero(painted.any(axis=others))
-        bounds.append((int(used[0]), int(used[-1]) + 1))
-    cropped = painted[tuple(slice(a, b) for a, b in bounds)].copy()
+    bounds = Box.of_mask(painted) or Box.EMPTY
+    cropped = painted[bounds.slices].copy()
     cropped.flags.writeable = False
-    return cropped, (bounds[0][0], bounds[1][0], bounds[2][0])
+    return cropped, bounds.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +123,7 @@ class Point:
     @property
     def bounds(self) -> Box:
         """The voxel itself."""
-        return Box(self.position, tuple(p + 1 for p in self.position))  # type: ignore[arg-type]
+        return Box(self.position, [p + 1 for p in self.position])
 
 
 @dataclass(frozen=True, slots=True)

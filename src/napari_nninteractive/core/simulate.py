@@ -88,15 +88,7 @@ def kind_of(prompt: Prompt) -> str | None:
 
 def _bounds(mask: Bool) -> Box:
     """Smallest box of the true voxels, grown by one voxel inside the volume."""
-    low, high = [0, 0, 0], list(mask.shape)
-    for axis in range(3):  # each pass reads only what the ones before left
-        part = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        used = np.flatnonzero(part.any(axis=tuple(a for a in range(3) if a != axis)))
-        low[axis], high[axis] = int(used[0]), int(used[-1]) + 1
-    return Box(
-        (max(low[0] - 1, 0), max(low[1] - 1, 0), max(low[2] - 1, 0)),
-        (high[0] + 1, high[1] + 1, high[2] + 1),
-    ).clip(mask.shape)
+    return (Box.of_mask(mask) or Box.EMPTY).pad(1).clip(mask.shape)
 
 
 def _depth(crop: Bool) -> NDArray[np.float64]:

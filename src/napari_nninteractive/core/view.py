@@ -49,7 +49,7 @@ class View:
             first, last = resample.area_bins(n_in, n_out)
             start.append(int(np.searchsorted(last, a, side="right")))
             stop.append(int(np.searchsorted(first, b, side="left")))
-        return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+        return Box(start, stop)
 
     def inputs(self, box: Box) -> Box:
         """Voxels of the image that the voxels `box` of the patch average over."""
@@ -62,7 +62,7 @@ class View:
             first, last = resample.area_bins(n_in, n_out)
             start.append(int(first[a]))
             stop.append(int(last[b - 1]))
-        inside = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+        inside = Box(start, stop)
         return inside.shift(self.region.start)
 
     def area_matrices(self, box: Box) -> list[NDArray[np.float32]]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.volume import Volume
-from napari_nninteractive.engine.tiling import changed_bounds
 from napari_nninteractive.errors import ImageError
 
 __all__ = ["Normalization", "measure"]
@@ -75,9 +74,9 @@ def _nonzero_box(volume: Volume) -> Box:
     bounds = volume.box
     if all(_used(volume.read(face)).any() for face in _faces(volume.box)):
         return bounds  # the usual case, without a pass over the image
-    bounds = Box((0, 0, 0), (0, 0, 0))
+    bounds = Box.EMPTY
     for box, block in volume.slabs():
-        part = changed_bounds(_used(block))
+        part = Box.of_mask(_used(block))
         if part is not None:
             bounds = bounds.union(part.shift(box.start))
     return bounds
@@ -90,7 +89,7 @@ def _faces(box: Box) -> list[Box]:
         for at in (box.start[axis], box.stop[axis] - 1):
             start, stop = list(box.start), list(box.stop)
             start[axis], stop[axis] = at, at + 1
-            faces.append(Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])))
+            faces.append(Box(start, stop))
     return faces
 
 

@@ -43,7 +43,7 @@ def faces_of_previous(previous: Draft, region: Box, patch: Index3) -> list[NDArr
             start, stop = list(region.start), list(region.stop)
             start[axis] += int(indices[axis][side])
             stop[axis] = start[axis] + 1
-            plane = previous.read(Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])))
+            plane = previous.read(Box(start, stop))
             others = [i for a, i in enumerate(indices) if a != axis]
             out.append(np.take(plane, 0, axis=axis)[np.ix_(*others)] != 0)
     return out

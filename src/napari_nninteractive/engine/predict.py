@@ -237,7 +237,7 @@ def _touched(bounds: Box, region: Box, patch: Index3) -> Box:
         hit = np.flatnonzero((second >= a) & (first < b))
         start.append(int(hit[0]))
         stop.append(int(hit[-1]) + 1)
-    return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])).shift(region.start)
+    return Box(start, stop).shift(region.start)
 
 
 def _paste(
@@ -264,8 +264,8 @@ def _paste(
         Where something was set before or is now, and which voxels changed there.
     """
     visible = region.clip(shape)
-    box = canvas.previous.bounds(visible) or Box((0, 0, 0), (0, 0, 0))
-    found = tiling.changed_bounds(prediction.cpu().numpy())
+    box = canvas.previous.bounds(visible) or Box.EMPTY
+    found = Box.of_mask(prediction.cpu().numpy())
     if found is not None:
         box = box.union(_touched(found, region, _shape(prediction)).intersect(visible))
     if box.is_empty:

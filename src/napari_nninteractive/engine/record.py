@@ -268,7 +268,7 @@ def check_identity(saved: Saved, session: InferenceSession) -> None:
 def compare(saved: Saved, session: InferenceSession) -> None:
     """Warn where a replayed mask differs from the saved one."""
     mask = session.mask
-    box = mask.bounds or Box((0, 0, 0), (0, 0, 0))
+    box = mask.bounds or Box.EMPTY
     if saved.mask is not None:
         box = box.union(saved.mask.bounds)
     new, old = mask[box.slices] != 0, np.zeros(box.shape, bool)

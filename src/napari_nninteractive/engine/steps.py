@@ -124,7 +124,7 @@ def play(
             outcome = done
             passes += done.passes
     changed = current.mask.difference(state.mask).bounds
-    values = state.mask.read(changed or Box((0, 0, 0), (0, 0, 0)))
+    values = state.mask.read(changed or Box.EMPTY)
     prediction = Prediction(
         changed=changed,
         mask=values,
@@ -171,7 +171,7 @@ def _probability(
     """Probability of the object in the changed box, later passes over earlier ones; the mask where none looked."""
     out = values.astype(np.float32)
     for box, part, where in (outcome.probabilities if outcome else None) or ():
-        common = box.intersect(changed) if changed is not None else Box((0, 0, 0), (0, 0, 0))
+        common = box.intersect(changed) if changed is not None else Box.EMPTY
         if changed is not None and not common.is_empty:
             inside = common.relative_to(box).slices
             target = out[common.relative_to(changed).slices]

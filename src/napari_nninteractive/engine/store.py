@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box, Index3
-from napari_nninteractive.engine.tiling import changed_bounds
 
 __all__ = ["CHUNK", "ChunkStore", "Delta", "Draft", "MaskView"]
 
@@ -88,13 +87,13 @@ class ChunkStore:
 
     def bounds(self, box: Box | None = None) -> Box | None:
         """Smallest box of all set voxels (inside `box`, if given), or None."""
-        total = Box((0, 0, 0), (0, 0, 0))
+        total = Box.EMPTY
         for index, chunk in self._chunks.items():
             whole = _chunk_box(index)
             part = whole if box is None else whole.intersect(box)
             if part.is_empty or total.contains(part):
                 continue
-            found = changed_bounds(chunk[part.relative_to(whole).slices] != 0)
+            found = Box.of_mask(chunk[part.relative_to(whole).slices] != 0)
             if found is not None:
                 total = total.union(found.shift(part.start))
         return None if total.is_empty else total
@@ -120,13 +119,13 @@ class ChunkStore:
 
     def difference(self, other: ChunkStore) -> Delta:
         """What turns this store into `other`, and back."""
-        chunks, bounds = {}, Box((0, 0, 0), (0, 0, 0))
+        chunks, bounds = {}, Box.EMPTY
         for index in sorted(self._chunks.keys() | other._chunks.keys()):
             a, b = self._chunks.get(index), other._chunks.get(index)
             if a is b:
                 continue
             changed = (b if a is None else a) if a is None or b is None else a ^ b
-            found = changed_bounds(changed != 0) if changed is not None else None
+            found = Box.of_mask(changed != 0) if changed is not None else None
             if changed is not None and found is not None:
                 chunks[index] = _pack(changed)
                 bounds = bounds.union(found.shift(_chunk_box(index).start))
@@ -276,7 +275,7 @@ class MaskView:
                 inner.append(0)  # type: ignore[arg-type]
             start.append(low)
             stop.append(high)
-        box = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+        box = Box(start, stop)
         return self._store.read(box)[tuple(inner)]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:

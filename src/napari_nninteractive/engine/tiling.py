@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box, Index3
 
-__all__ = ["Tile", "changed_bounds", "opened", "plan_tiles"]
+__all__ = ["Tile", "opened", "plan_tiles"]
 
 _BLOCK_VOXELS = 1 << 20  # voxels opened at once
 
@@ -81,18 +81,6 @@ def opened(change: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     return out & change
 
 
-def changed_bounds(change: NDArray[np.bool_]) -> Box | None:
-    """Smallest box of all set voxels, counted from the first voxel of the array, or None."""
-    start, stop = [], []
-    for axis in range(3):
-        used = np.flatnonzero(change.any(axis=tuple(a for a in range(3) if a != axis)))
-        if not used.size:
-            return None
-        start.append(int(used[0]))
-        stop.append(int(used[-1]) + 1)
-    return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-
-
 def plan_tiles(
     change: NDArray[np.bool_], origin: Index3, patch: Index3, margin_fraction: float
 ) -> tuple[Tile, ...]:
@@ -116,7 +104,7 @@ def plan_tiles(
     tuple of Tile
         Most change first, then by position. Every changed voxel lies in the core of at least one.
     """
-    bounds = changed_bounds(change)
+    bounds = Box.of_mask(change)
     if bounds is None:
         return ()
     margin = [int(p * margin_fraction) for p in patch]
@@ -127,8 +115,8 @@ def plan_tiles(
     ranked = []
     for index in product(*(range(len(c) - 1) for c in cuts)):
         part = Box(
-            tuple(c[i] for c, i in zip(cuts, index, strict=True)),  # type: ignore[arg-type]
-            tuple(c[i + 1] for c, i in zip(cuts, index, strict=True)),  # type: ignore[arg-type]
+            [c[i] for c, i in zip(cuts, index, strict=True)],
+            [c[i + 1] for c, i in zip(cuts, index, strict=True)],
         )
         count = int(np.count_nonzero(change[part.slices]))
         if count:

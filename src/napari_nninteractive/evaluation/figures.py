@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_nninteractive.core.box import Box
-from napari_nninteractive.core.metrics import mask_bounds
 from napari_nninteractive.core.prompts import Point
 from napari_nninteractive.core.simulate import centre_point
 from napari_nninteractive.core.volume import Volume
@@ -198,7 +197,7 @@ def _draw_object(figure: Any, result: ObjectResult, volume: LabelledVolume) -> N
 
 
 def _part(truth: np.ndarray[Any, np.dtype[np.bool_]], shape: tuple[int, int, int]) -> Box:
-    box = mask_bounds(truth)
+    box = Box.of_mask(truth) or Box.EMPTY
     return box.pad([max(_LEAST_ROOM, round(_ROOM * n)) for n in box.shape]).clip(shape)
 
 

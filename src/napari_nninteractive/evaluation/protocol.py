@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box, Index3
-from napari_nninteractive.core.metrics import area_under_curve, dice, mask_bounds, surface_dice
+from napari_nninteractive.core.metrics import area_under_curve, dice, surface_dice
 from napari_nninteractive.core.prompts import Prompt
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.evaluation.cases import LabelledVolume
@@ -75,7 +75,7 @@ class MaskCrop:
     @classmethod
     def of(cls, mask: Bool) -> MaskCrop:
         """Crop of a mask, bool (z, y, x); a copy."""
-        box = mask_bounds(mask)
+        box = Box.of_mask(mask) or Box.EMPTY
         return cls(mask[box.slices].copy(), box.start)
 
     def inside(self, box: Box) -> Bool:
@@ -177,7 +177,7 @@ def run_object(
     seconds: list[float] = []
     error = None
     try:
-        segmenter.reset(mask_bounds(truth))
+        segmenter.reset(Box.of_mask(truth) or Box.EMPTY)
         for _ in range(trial.prompts):
             prompt = style.next_prompt(truth, mask, rng)
             if prompt is None:

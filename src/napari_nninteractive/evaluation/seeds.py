@@ -72,7 +72,7 @@ def choose_window(
     """
     if extent is not None:
         return extent.pad(_grown(extent)).clip(shape)
-    window = Box((0, 0, 0), (0, 0, 0))
+    window = Box.EMPTY
     for prompt in (p for p in prompts if p.positive):
         window = window.union(prompt.bounds.pad(_margin(prompt, spacing)).clip(shape))
     return Box.of_shape(shape) if window.is_empty else window

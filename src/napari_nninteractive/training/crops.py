@@ -135,7 +135,7 @@ def _region(shape: Index3, target: Target, centre: Index3, patch: Index3, zoom: 
         low = min(max(middle - size // 2, 0), n - size)
         start.append(low)
         stop.append(low + size)
-    return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+    return Box(start, stop)
 
 
 def _seen(

@@ -289,10 +289,8 @@ def _targets(values: NDArray[Any], path: Path) -> tuple[tuple[Target, ...], int]
     for number, slices in enumerate(ndi.find_objects(values), start=1):
         if slices is None or sizes[number] < SMALLEST:
             continue
-        start, stop = [s.start for s in slices], [s.stop for s in slices]
         label = number if originals is None else int(originals[number])
-        bounds = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-        found.append(Target(label, bounds, int(sizes[number])))
+        found.append(Target(label, Box.from_slices(slices), int(sizes[number])))
     small = int(np.count_nonzero(sizes[1:])) - len(found)
     if not found:
         raise ImageError(
