@@ -155,7 +155,7 @@ def test_the_file_says_what_it_is(case: Path, folder: Path, model: Model) -> Non
         ("Point", False),
     ]
     assert case.stat().st_size < 20_000
-    assert list(case.parent.glob("*.part")) == []
+    assert [p.name for p in case.parent.iterdir()] == [case.name]
 
 
 def test_an_object_without_prompts(model: Model, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The loop: it learns, resumes to the same weights, stops at its budget; the folder that it writes is loaded."""
 
+import errno
 import json
 from dataclasses import replace
 
@@ -121,6 +122,43 @@ def test_the_exported_folder_gives_the_same_answers_as_the_network(tmp_path):
     inputs = torch.randn(1, 8, 16, 16, 16)
     with torch.inference_mode():
         assert torch.allclose(model.network(inputs), network.half().float()(inputs), atol=1e-5)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["over an earlier model", "new"])
+@pytest.mark.parametrize("at", ["the first file", "the weights"])
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=repr
+)
+def test_an_interrupted_export_leaves_the_folder_as_it_was(
+    tmp_path, monkeypatch, there, at, failure
+):
+    torch.manual_seed(1)
+    folder = tmp_path / "model"
+    if there:
+        export_model(build(TINY), folder, config=TINY, encoding=ENCODING, licence="MIT")
+        (folder / "checkpoint.pt").write_bytes(b"mine")
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+    def fails(*_args, **_keywords):
+        raise failure
+
+    def half_written(_content, path):
+        path.write_bytes(b"PK")
+        raise failure
+
+    if at == "the weights":
+        monkeypatch.setattr(torch, "save", half_written)
+    else:
+        monkeypatch.setattr(json, "dumps", fails)
+    with pytest.raises(type(failure)):
+        export_model(build(TINY), folder, config=TINY, encoding=ENCODING, version="2")
+    monkeypatch.undo()
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    assert folder.exists() == there
+    export_model(build(TINY), folder, config=TINY, encoding=ENCODING, version="2")
+    assert json.loads((folder / "inference_info.json").read_text())["version"] == "2"
+    if there:
+        assert (folder / "checkpoint.pt").read_bytes() == b"mine"
 
 
 def test_weights_that_are_not_finite_are_not_exported(tmp_path):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import uuid
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +31,7 @@ from napari_nninteractive.errors import (
     PromptError,
     SessionError,
 )
+from napari_nninteractive.files import atomic_write
 
 if TYPE_CHECKING:
     from napari_nninteractive.engine.session import InferenceSession
@@ -174,27 +173,18 @@ def plan_from_json(records: object) -> Plan:
 
 
 def write(path: str | Path, content: dict[str, Any]) -> None:
-    """Write JSON beside the target and move it there, so that a failure leaves the earlier file.
+    """Write a session as JSON; a failure leaves the earlier file.
 
     Raises
     ------
     SessionError
         If it cannot be written.
     """
-    target = Path(path)
-    # Not tempfile: its files can be read by nobody else, and stay so when they are moved.
-    temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
     try:
-        with temporary.open("x", encoding="utf-8") as file:
+        with atomic_write(path) as beside, beside.open("x", encoding="utf-8") as file:
             json.dump(content, file, indent=1)
-        temporary.replace(target)
     except (OSError, ValueError) as error:
-        raise SessionError(
-            f"{target} cannot be written: {error}. Choose another folder."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            temporary.unlink(missing_ok=True)
+        raise SessionError(f"{path} cannot be written: {error}. Choose another folder.") from error
 
 
 def read(path: str | Path) -> Saved:

@@ -10,6 +10,7 @@ from typing import Any
 from napari_nninteractive.evaluation.cases import LabelledVolume
 from napari_nninteractive.evaluation.protocol import ObjectResult
 from napari_nninteractive.evaluation.report import to_csv, to_json
+from napari_nninteractive.files import atomic_write
 
 __all__ = ["made_folder", "write_files"]
 
@@ -73,11 +74,6 @@ def write_files(
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> Path:
-    """Write beside the final name first."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
+    with atomic_write(path) as beside:
         write(beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
     return path

@@ -1,4 +1,4 @@
-"""Write a mask: beside its final name first, so that a file is there as a whole or not at all."""
+"""Write masks and images in the format that the ending of their name says."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.errors import ImageError
+from napari_nninteractive.files import atomic_write
 from napari_nninteractive.io.image import Geometry, ImageFile
 
 __all__ = ["MASK_ENDINGS", "check_output", "write_image", "write_mask"]
@@ -110,19 +111,13 @@ def write_mask(
         raise ImageError(f"The mask has shape {tuple(mask.shape)}, but its image has {like.shape}.")
     voxels: np.ndarray[Any, np.dtype[np.uint8]] = (np.asarray(mask[...]) != 0).astype(np.uint8)
     voxels = voxels.reshape(tuple(like.data.shape))
-    ending = next(e for e in MASK_ENDINGS if file.name.lower().endswith(e))
-    if file.name.lower().endswith((".ome.tif", ".ome.tiff")):
-        ending = f".ome{ending}"
-    beside = file.with_name(f".{uuid4().hex}{ending}")
     try:
-        write_image(beside, voxels, like.geometry, like.unit, like.header)
-        beside.replace(file)
+        with atomic_write(file) as beside:
+            write_image(beside, voxels, like.geometry, like.unit, like.header)
     except OSError as error:
         raise ImageError(
             f"{file} cannot be written ({error.strerror or error}): choose another place."
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)
     return file
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from napari_nninteractive.errors import ModelError
+from napari_nninteractive.files import atomic_write
 from napari_nninteractive.training.config import TrainConfig
 from napari_nninteractive.training.dataset import EpisodeConfig
 from napari_nninteractive.training.network import NetworkConfig
@@ -70,12 +71,10 @@ def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
     ModelError
         If it cannot be written; nothing is left of it, and the earlier one stays.
     """
-    partial = path.with_suffix(".partial")
     try:
-        torch.save(dict(state), partial)
-        partial.replace(path)
+        with atomic_write(path) as beside, beside.open("wb") as file:
+            torch.save(dict(state), file)
     except (OSError, RuntimeError) as error:  # torch has the second for a full disk
-        partial.unlink(missing_ok=True)
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(
             f"{path} could not be written ({reason}): make room there, then go on with --resume "

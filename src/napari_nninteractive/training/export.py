@@ -1,4 +1,4 @@
-"""Write a trained network as a model folder in the published format."""
+"""Write a trained network as a model folder in the published format, whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from napari_nninteractive.core.rasterize import PromptEncoding
 from napari_nninteractive.engine.capabilities import read_json
 from napari_nninteractive.engine.model import Model
 from napari_nninteractive.errors import ModelError
+from napari_nninteractive.files import atomic_folder
 from napari_nninteractive.training.network import CONFIGURATION, NetworkConfig, architecture
 
 __all__ = ["export_like", "export_model"]
@@ -41,7 +42,7 @@ def export_model(
     network : torch.nn.Module
         As built by `network.build(config)`; not changed.
     folder : Path
-        Made if absent; files of an earlier export are replaced.
+        Made if absent; files of an earlier export are replaced together, once all new ones are written.
     config : NetworkConfig
         Size of the network and of its patch.
     encoding : PromptEncoding
@@ -64,20 +65,15 @@ def export_model(
         If the weights are not finite or cannot be stored in half precision.
     """
     weights = _half_precision(network)
-    (folder / "fold_0").mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "plans.json", plans(config))
-    _write_json(folder / "dataset.json", _DATASET_JSON)
     described = {"name": name or folder.resolve().name, "version": version}
-    if licence:
-        described["license"] = licence
-        (folder / "LICENSE").write_text(f"{licence}\n", encoding="utf-8")
-    _write_json(folder / "inference_info.json", _capabilities(encoding) | described)
-    checkpoint = {
-        "trainer_name": _TRAINER,
-        "init_args": {"configuration": CONFIGURATION},
-        "network_weights": weights,
-    }
-    torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
+    with atomic_folder(folder) as new:
+        _write_json(new / "plans.json", plans(config))
+        _write_json(new / "dataset.json", _DATASET_JSON)
+        if licence:
+            described["license"] = licence
+            (new / "LICENSE").write_text(f"{licence}\n", encoding="utf-8")
+        _write_json(new / "inference_info.json", _capabilities(encoding) | described)
+        _write_weights(new, weights, CONFIGURATION)
     return folder
 
 
@@ -93,7 +89,7 @@ def export_like(
     network : torch.nn.Module
         As the plans describe it; not changed.
     folder : Path
-        Made if absent; files of an earlier export are replaced.
+        Made if absent; files of an earlier export are replaced together, once all new ones are written.
     source : Model
         The model that it was trained from; its folder is not `folder`.
     patch : tuple of int
@@ -117,22 +113,16 @@ def export_like(
     weights = _half_precision(network)
     described = read_json(origin / "plans.json")
     described["configurations"][configuration]["patch_size"] = list(patch)
-    (folder / "fold_0").mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "plans.json", described)
-    for path in sorted([*origin.glob("*.json"), *origin.glob("LICENSE*")]):
-        if path.name != "plans.json":
-            shutil.copyfile(path, folder / path.name)
-    capabilities = folder / "inference_info.json"
-    if capabilities.is_file():
-        info = read_json(capabilities)
-        name = f"trained from {info.get('name', origin.name)}"
-        _write_json(capabilities, info | {"name": name, "version": version})
-    checkpoint = {
-        "trainer_name": _TRAINER,
-        "init_args": {"configuration": configuration},
-        "network_weights": weights,
-    }
-    torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
+    with atomic_folder(folder) as new:
+        for path in sorted([*origin.glob("*.json"), *origin.glob("LICENSE*")]):
+            shutil.copyfile(path, new / path.name)
+        _write_json(new / "plans.json", described)
+        capabilities = new / "inference_info.json"
+        if capabilities.is_file():
+            info = read_json(capabilities)
+            name = f"trained from {info.get('name', origin.name)}"
+            _write_json(capabilities, info | {"name": name, "version": version})
+        _write_weights(new, weights, configuration)
     return folder
 
 
@@ -228,6 +218,16 @@ def plans(config: NetworkConfig) -> dict[str, Any]:
             }
         },
     }
+
+
+def _write_weights(folder: Path, weights: dict[str, torch.Tensor], configuration: str) -> None:
+    checkpoint = {
+        "trainer_name": _TRAINER,
+        "init_args": {"configuration": configuration},
+        "network_weights": weights,
+    }
+    (folder / "fold_0").mkdir()
+    torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
