@@ -54,11 +54,29 @@ def test_the_probe_sees_an_import(module: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["", ".errors", ".core.prompts", ".core.volume", ".core.rasterize"]
+    "module",
+    ["", ".errors", ".core.prompts", ".core.volume", ".core.rasterize", ".core.plan", ".files"],
 )
 def test_import_loads_neither_torch_nor_qt(module: str, tmp_path: Path) -> None:
     unwanted = ("torch", "nnunetv2", *UNWANTED)
     assert loaded_after(f"import napari_nninteractive{module}", unwanted, tmp_path) == []
+
+
+def test_prompts_in_a_file_are_read_without_torch(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps([{"type": "Point", "position": [1, 2, 3]}]))
+    code = f"""
+from pathlib import Path
+import numpy as np
+from napari_nninteractive.cli.prompt_args import Request, build_plan
+from napari_nninteractive.io import Geometry, ImageFile
+
+image = ImageFile(np.zeros((6, 7, 8)), Geometry.from_zyx((1.0, 1.0, 1.0)))
+plan = build_plan([Request("prompts", True, Path({str(path)!r}))], image)
+if len(plan) != 1:
+    raise SystemExit(str(plan))
+"""
+    assert loaded_after(code, ("torch", "nnunetv2", *UNWANTED), tmp_path) == []
 
 
 def test_engine_import_loads_nothing_that_clashes_with_opengl(tmp_path: Path) -> None:

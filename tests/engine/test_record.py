@@ -335,20 +335,6 @@ def test_any_value_in_any_field_is_read_or_refused_by_name(saved: Path, tmp_path
     mutate()
 
 
-def test_bare_prompts_predict_as_add_does() -> None:
-    records = [
-        {"type": "Point", "position": [1, 2, 3]},
-        {"type": "predict"},
-        record.plan_to_json([(nni.MaskEdit(np.ones((1, 1, 1))), False)])[0],
-    ]
-    records[2].pop("predict")
-    assert record.plan_from_json(records) == (
-        (nni.Point((1, 2, 3)), True),
-        (None, True),
-        (nni.MaskEdit(np.ones((1, 1, 1))), False),
-    )
-
-
 class TestWriting:
     """A failed write leaves the earlier file, and nothing else."""
 

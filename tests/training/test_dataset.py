@@ -4,9 +4,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from napari_nninteractive.core.prompts import BoxPrompt, InitialMask, Lasso, Point, Scribble
+from napari_nninteractive.core.box import Box
+from napari_nninteractive.core.prompts import (
+    BoxPrompt,
+    InitialMask,
+    Lasso,
+    MaskEdit,
+    Point,
+    Scribble,
+)
+from napari_nninteractive.core.volume import Volume
+from napari_nninteractive.engine.normalize import Normalization
+from napari_nninteractive.engine.patch import PatchReader
+from napari_nninteractive.engine.store import ChunkStore
 from napari_nninteractive.training.dataset import (
+    ENCODING,
     Episode,
     EpisodeConfig,
     _object,
@@ -41,6 +55,66 @@ def test_the_same_numbers_give_the_same_episodes_and_others_do_not():
         assert np.array_equal(one.truth, two.truth)
         assert advance(one).prompts == advance(two).prompts
     assert not np.array_equal(a[0].image, c[0].image)
+
+
+def magnified(coarse, zoom):
+    """Array of which the engine sees `coarse` at a zoom; even numbers of voxels at 1.5, each pair of one value."""
+    if zoom == 1.5:
+        coarse, zoom = coarse[::2, ::2, ::2], 3
+    for axis in range(3):
+        coarse = coarse.repeat(int(zoom), axis)
+    return coarse
+
+
+@pytest.mark.parametrize("zoom", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize(
+    "at",
+    [(10, 12, 14), (0, 0, 0), (18, 22, 26), (2, 22, 12)],
+    ids=["middle", "first", "last", "edge"],
+)
+def test_training_and_engine_see_the_same_in_a_patch(zoom, at):
+    rng = np.random.default_rng(0)
+    shape = (20, 24, 28)
+    if zoom == 1.5:  # a plane, since values that jump would be interpolated between
+        grids = [np.indices([round(n * f) for n in shape]) * g for f, g in ((1, 1.5), (1.5, 1.0))]
+        image, large = (np.tensordot((0.1, -0.2, 0.3), g, 1).astype(np.float32) for g in grids)
+        image += np.float32(0.25 * (0.1 - 0.2 + 0.3))
+        mask = magnified(rng.random([n // 2 for n in shape]) < 0.5, 2)
+    else:
+        image = rng.standard_normal(shape).astype(np.float32)
+        large, mask = magnified(image, zoom), rng.random(shape) < 0.5
+    centre = [
+        min(int((p + 0.5) * zoom), round(n * zoom) - 1) for p, n in zip(at, shape, strict=True)
+    ]
+    spot = rng.random((1, 5, 6)) < 0.5
+    spot[0, 2, 3] = spot[0, :2, 0] = True
+    prompts = (
+        BoxPrompt((centre[0], 0, 0), (centre[0] + 1, centre[1] + 3, centre[2] + 2)),
+        Scribble(spot, centre, False),
+        Scribble(spot, np.subtract(centre, (0, 1, 0))),
+        Lasso(spot, np.subtract(centre, (0, 2, 3)), False),
+        Point((centre[0], max(centre[1] - 2, 0), centre[2]), False),
+        MaskEdit(spot, centre),
+        Point(centre),
+    )
+    drawn = episode(image=image, truth=mask, mask=mask, zoom=zoom, prompts=prompts, done=1)
+    sample = sample_of(drawn, PATCH)
+    assert all(p % 2 == 0 for p in sample.region.start)
+
+    previous = ChunkStore(large.shape).draft()
+    previous.write(Box.of_shape(large.shape), magnified(mask, zoom))
+    reader = PatchReader(
+        Volume.open(large), Normalization(0.0, 1.0), PATCH, ENCODING, torch.device("cpu")
+    )
+    start, stop = ([round(p * zoom) for p in c] for c in (sample.region.start, sample.region.stop))
+    seen = reader.fill(Box(start, stop), zoom, prompts, previous)[0].numpy()
+    assert seen.shape == sample.inputs.shape == (8, *PATCH)
+    for channel, (engine, training) in enumerate(zip(seen, sample.inputs, strict=True)):
+        if zoom == 1.5 and channel == 0:
+            np.testing.assert_allclose(engine, training, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(engine, training, err_msg=f"channel {channel}")
+        assert training.any(), f"channel {channel}"
 
 
 def test_the_patch_holds_the_image_the_mask_and_the_prompt():

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_nninteractive.cli.engine_args import add_engine_arguments, open_session, run_plan
 from napari_nninteractive.cli.terminal import say
 from napari_nninteractive.cli.viewer import check_viewer, open_viewer, run_viewer
+from napari_nninteractive.core.metrics import dice
 from napari_nninteractive.errors import NNInteractiveError
 
 if TYPE_CHECKING:
@@ -156,16 +157,12 @@ def _click(session: InferenceSession, sample: Sample, truth: NDArray[np.bool_]) 
         place = ",".join(str(i) for i in point.position)
         side = "inside" if point.positive else "outside"
         say(
-            f"click {len(points)}, {side}, at {place}: Dice {_dice(mask, truth):.3f}, {seconds:.1f} s"
+            f"click {len(points)}, {side}, at {place}: Dice {dice(mask, truth):.3f}, {seconds:.1f} s"
         )
         correction = next_centre_point(truth, mask)
         if correction is None or len(points) == _CLICKS:
             return points
         points.append(correction)
-
-
-def _dice(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    return 2.0 * float((mask & truth).sum()) / float(mask.sum() + truth.sum())
 
 
 def _write(folder: Path, sample: Sample, mask: NDArray[np.bool_]) -> None:
@@ -189,7 +186,9 @@ def _draw(
 ) -> None:
     from napari_nninteractive.cli.picture import draw_planes
 
-    title = f"{sample.name}: {len(points)} click{'s' * (len(points) > 1)}, Dice {_dice(mask, truth):.3f}"
+    title = (
+        f"{sample.name}: {len(points)} click{'s' * (len(points) > 1)}, Dice {dice(mask, truth):.3f}"
+    )
     draw_planes(folder / "demo.png", sample.image, mask, truth, points, sample.spacing, title)
 
 

@@ -6,8 +6,8 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from napari_nninteractive.cli.prompt_args import Plan
 from napari_nninteractive.cli.terminal import ProgressLine
+from napari_nninteractive.core.plan import Plan
 from napari_nninteractive.core.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def run_plan(session: InferenceSession, plan: Plan) -> float:
     ----------
     session : InferenceSession
         With an image.
-    plan : list of (Prompt or None, bool)
+    plan : Plan
         What to add (None: nothing), and whether to predict then.
 
     Returns

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Index3
+from napari_nninteractive.core.plan import Plan, plan_from_json, predicts
 from napari_nninteractive.core.prompts import (
     BoxPrompt,
     InitialMask,
@@ -26,7 +27,6 @@ from napari_nninteractive.errors import NNInteractiveError, PromptError
 from napari_nninteractive.io import ImageFile, read_image
 
 __all__ = [
-    "Plan",
     "Request",
     "add_prompt_arguments",
     "build_plan",
@@ -37,7 +37,6 @@ __all__ = [
 
 _FARTHEST = 2**31  # no image is that long
 
-Plan = list[tuple[Prompt | None, bool]]
 _Kind = Literal["point", "box", "scribble", "lasso", "initial", "prompts"]
 
 
@@ -209,13 +208,13 @@ def build_plan(requests: Sequence[Request], image: ImageFile) -> Plan:
     ImageError
         If a file with a painted mask cannot be read.
     """
-    plan: Plan = []
+    plan: list[tuple[Prompt | None, bool]] = []
     for request in requests:
         if request.kind == "prompts":
             plan += _from_json(request.value)
         else:
             built = _build(request, image.shape)
-            plan.append((built, not isinstance(built, InitialMask)))
+            plan.append((built, predicts(built)))
     for prompt, _ in plan:
         if prompt is not None:
             _check_inside(prompt, image.shape)
@@ -235,7 +234,7 @@ def check_known(plan: Plan, model: str, kinds: Collection[str]) -> None:
 
     Parameters
     ----------
-    plan : list of (Prompt or None, bool)
+    plan : Plan
         What is to be added.
     model : str
         Its name.
@@ -301,8 +300,6 @@ def _painted(path: Path, shape: Index3) -> NDArray[Any]:
 
 
 def _from_json(path: Path) -> Plan:
-    from napari_nninteractive.engine.record import plan_from_json  # loads torch
-
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -319,7 +316,7 @@ def _from_json(path: Path) -> Plan:
         ) from error
     records = content.get("prompts") if isinstance(content, dict) else content
     try:
-        return list(plan_from_json(records))
+        return plan_from_json(records)
     except NNInteractiveError as error:
         raise PromptError(
             f"{path.name} does not hold prompts as --save-session writes them: {error}"

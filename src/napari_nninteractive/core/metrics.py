@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.errors import ImageError
@@ -148,6 +147,9 @@ def _area_near(
     other: tuple[NDArray[np.float64], NDArray[np.float64]],
     reach: float,
 ) -> float:
+    # Imported when used: most callers want Dice alone.
+    from scipy.spatial import cKDTree
+
     distance, _ = cKDTree(other[0]).query(surface[0], distance_upper_bound=reach)
     return float(surface[1][np.isfinite(distance)].sum())
 

@@ -32,12 +32,24 @@ class Normalization:
     mean, std : float
         In units of the image; `std` is positive.
     n_ignored : int
-        NaN and infinite voxels, which become 0.
+        NaN and infinite voxels, which become 0; with 0 the image is trusted to have none.
+
+    Raises
+    ------
+    ImageError
+        If `mean` or `std` is not finite, or `std` not positive.
     """
 
     mean: float
     std: float
     n_ignored: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.mean) and math.isfinite(self.std) and self.std > 0):
+            raise ImageError(
+                f"Intensities cannot be normalised with mean {self.mean} and standard deviation {self.std}: both must "
+                "be finite, and the second positive."
+            )
 
     def __call__(self, block: NDArray[Any]) -> NDArray[np.float32]:
         """Z-scores of a block as float32; 0 where the image is not finite."""

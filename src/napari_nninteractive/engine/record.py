@@ -5,43 +5,152 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 import napari_nninteractive
-from napari_nninteractive.core.box import Box
-from napari_nninteractive.core.prompts import (
-    InitialMask,
-    MaskEdit,
-    Prompt,
-    prompt_from_json,
-    prompt_to_json,
-)
+from napari_nninteractive.core.box import Box, Index3
+from napari_nninteractive.core.metrics import dice
+from napari_nninteractive.core.plan import Plan, plan_from_json, plan_to_json
+from napari_nninteractive.core.prompts import InitialMask, prompt_from_json, prompt_to_json
+from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.engine.config import EngineConfig
 from napari_nninteractive.engine.device import Precision
+from napari_nninteractive.engine.engine import Engine
+from napari_nninteractive.engine.store import MaskView
 from napari_nninteractive.errors import (
     ImageError,
     ModelError,
     NNInteractiveError,
-    PromptError,
     SessionError,
 )
 from napari_nninteractive.files import atomic_write
 
-if TYPE_CHECKING:
-    from napari_nninteractive.engine.session import InferenceSession
-
-__all__ = ["Saved", "check_identity", "compare", "describe", "plan_from_json", "read", "write"]
+__all__ = [
+    "Identity",
+    "ImageIdentity",
+    "ModelIdentity",
+    "RunSettings",
+    "Saved",
+    "check_identity",
+    "compare",
+    "describe",
+    "precision_on",
+    "read",
+    "write",
+]
 
 _FORMAT, _VERSION = "napari-nninteractive session", 1
 _AGREEMENT = 0.99  # Dice that other hardware is expected to reach
 
-Plan = tuple[tuple[Prompt | None, bool], ...]
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which model.
+
+    Attributes
+    ----------
+    id : str
+        What it was loaded as.
+    sha256 : str
+        Hash of its files.
+    licence : str or None
+        As it states it.
+    """
+
+    id: str
+    sha256: str
+    licence: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageIdentity:
+    """Which image.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (z, y, x) in voxels.
+    dtype : str
+        As numpy names it.
+    spacing : tuple of float
+        Physical size of a voxel (z, y, x).
+    sha256 : str
+        Hash of shape, type and voxels.
+    """
+
+    shape: Index3
+    dtype: str
+    spacing: tuple[float, float, float]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How the network ran.
+
+    Attributes
+    ----------
+    device : str
+        As torch names it.
+    precision : str
+        Of the network: "fp32", "bf16" or "fp16".
+    threads : int
+        That torch used.
+    torch : str
+        Its version.
+    autozoom : bool
+        Whether AutoZoom was on.
+    config : EngineConfig
+        Thresholds.
+    """
+
+    device: str
+    precision: str
+    threads: int
+    torch: str
+    autozoom: bool
+    config: EngineConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """All that a mask depends on beside the prompts.
+
+    Attributes
+    ----------
+    model : ModelIdentity
+        Which model.
+    image : ImageIdentity
+        Which image.
+    run : RunSettings
+        How the network ran.
+    """
+
+    model: ModelIdentity
+    image: ImageIdentity
+    run: RunSettings
+
+    @classmethod
+    def of(cls, engine: Engine, volume: Volume) -> Identity:
+        """Identity of an image that an engine is opened on; the image is passed over once."""
+        model = engine.model
+        return cls(
+            ModelIdentity(model.id, model.sha256, model.licence),
+            ImageIdentity(volume.shape, str(volume.dtype), volume.spacing, volume.sha256()),
+            RunSettings(
+                str(engine.device),
+                engine.precision,
+                torch.get_num_threads(),
+                torch.__version__,
+                engine.autozoom,
+                engine.config,
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,126 +159,52 @@ class Saved:
 
     Attributes
     ----------
-    model_id, model_sha256 : str
-        Name and hash of the model.
-    image_sha256 : str
-        Hash of shape, type and voxels of the image.
-    spacing : tuple of float
-        Physical size of a voxel (z, y, x).
-    precision : str
-        Of the network.
-    autozoom : bool
-        Whether AutoZoom was on.
-    config : EngineConfig
-        Thresholds.
-    plan : tuple of (Prompt or None, bool)
+    identity : Identity
+        Model, image, and how the network ran.
+    plan : Plan
         Steps: what was added (None: nothing), and whether the network ran then.
     mask : InitialMask or None
         The mask that came of it; None where it was empty.
     """
 
-    model_id: str
-    model_sha256: str
-    image_sha256: str
-    spacing: tuple[float, float, float]
-    precision: str
-    autozoom: bool
-    config: EngineConfig
+    identity: Identity
     plan: Plan
     mask: InitialMask | None
 
-    def precision_on(self, device: torch.device) -> Precision:
-        """Saved precision where the device has it, else its own."""
-        known = self.precision in ("fp32", "bf16") or (
-            self.precision == "fp16" and device.type == "cuda"
-        )
-        return cast(Precision, self.precision) if known else "auto"
+
+def precision_on(device: torch.device, run: RunSettings) -> Precision:
+    """Saved precision where a device has it, else "auto"."""
+    known = run.precision in ("fp32", "bf16") or (run.precision == "fp16" and device.type == "cuda")
+    return cast(Precision, run.precision) if known else "auto"
 
 
-def describe(
-    session: InferenceSession, plan: Sequence[tuple[Prompt | None, bool]]
-) -> dict[str, Any]:
-    """Content of the file for a session, as JSON types."""
-    mask = session.mask
+def describe(identity: Identity, plan: Plan, mask: MaskView) -> dict[str, Any]:
+    """Content of the file for an object.
+
+    Parameters
+    ----------
+    identity : Identity
+        What the mask depends on beside the plan.
+    plan : Plan
+        What was done.
+    mask : MaskView
+        What came of it, of the shape of the image.
+
+    Returns
+    -------
+    dict
+        JSON types only, for `write`.
+    """
     bounds = mask.bounds
-    saved_mask = None
-    if bounds is not None:
-        saved_mask = prompt_to_json(InitialMask(mask[bounds.slices], bounds.start, mask.shape))
-    volume, model = session.volume, session.model
+    saved = None if bounds is None else InitialMask(mask[bounds.slices], bounds.start, mask.shape)
     return {
         "format": _FORMAT,
         "format_version": _VERSION,
         "version": napari_nninteractive.__version__,
-        "model": {"id": model.id, "sha256": model.sha256, "licence": model.licence},
-        "image": {
-            "shape": list(volume.shape),
-            "dtype": str(volume.dtype),
-            "spacing": list(volume.spacing),
-            "sha256": volume.sha256(),
-        },
-        "run": {
-            "device": str(model.device),
-            "precision": session.precision,
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "autozoom": session.autozoom,
-            "config": dataclasses.asdict(session.config),
-        },
+        **dataclasses.asdict(identity),
         "prompts": plan_to_json(plan),
-        "mask": saved_mask,
+        "mask": None if saved is None else prompt_to_json(saved),
     }
-
-
-def plan_to_json(plan: Sequence[tuple[Prompt | None, bool]]) -> list[dict[str, Any]]:
-    """Steps as a list of prompt records, each saying whether the network ran then."""
-    return [
-        ({"type": "predict"} if p is None else prompt_to_json(p)) | {"predict": ran}
-        for p, ran in plan
-    ]
-
-
-def plan_from_json(records: object) -> Plan:
-    """Steps from the list that `plan_to_json` made, or from bare prompt records.
-
-    Parameters
-    ----------
-    records : list of dict
-        Not trusted. A record without "predict" predicts as `InferenceSession.add` does by default.
-
-    Returns
-    -------
-    tuple of (Prompt or None, bool)
-        What to add, and whether to predict then.
-
-    Raises
-    ------
-    PromptError
-        If a record is not one of a prompt.
-    SessionError
-        If `records` is no list.
-    """
-    if not isinstance(records, list):
-        raise SessionError("The prompts must be a list of records, each with a type.")
-    plan: list[tuple[Prompt | None, bool]] = []
-    for record in records:
-        ran = record.get("predict") if isinstance(record, dict) else None
-        if isinstance(record, dict) and record.get("type") == "predict":
-            plan.append((None, True))
-            continue
-        fields = (
-            {k: v for k, v in record.items() if k != "predict"}
-            if isinstance(record, dict)
-            else record
-        )
-        if not isinstance(ran, bool | None):
-            raise PromptError(
-                f"The field 'predict' of a prompt must be true or false, not {ran!r}."
-            )
-        prompt = prompt_from_json(fields)
-        plan.append(
-            (prompt, not isinstance(prompt, InitialMask | MaskEdit) if ran is None else ran)
-        )
-    return tuple(plan)
 
 
 def write(path: str | Path, content: dict[str, Any]) -> None:
@@ -218,21 +253,40 @@ def _saved(content: dict[str, Any]) -> Saved:
     if mask is not None and not isinstance(mask, InitialMask):
         raise TypeError("field 'mask'")
     z, y, x = (float(s) for s in image["spacing"])
+    depth, height, width = (int(n) for n in image["shape"])
     return Saved(
-        model_id=str(model["id"]),
-        model_sha256=str(model["sha256"]),
-        image_sha256=str(image["sha256"]),
-        spacing=(z, y, x),
-        precision=str(run["precision"]),
-        autozoom=bool(run["autozoom"]),
-        config=EngineConfig(**run["config"]),
-        plan=plan_from_json(content["prompts"]),
-        mask=mask,
+        Identity(
+            ModelIdentity(str(model["id"]), str(model["sha256"]), _text_or_none(model["licence"])),
+            ImageIdentity(
+                (depth, height, width), str(image["dtype"]), (z, y, x), str(image["sha256"])
+            ),
+            RunSettings(
+                str(run["device"]),
+                str(run["precision"]),
+                int(run["threads"]),
+                str(run["torch"]),
+                bool(run["autozoom"]),
+                EngineConfig(**run["config"]),
+            ),
+        ),
+        plan_from_json(content["prompts"]),
+        mask,
     )
 
 
-def check_identity(saved: Saved, session: InferenceSession) -> None:
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def check_identity(saved: Saved, found: Identity) -> None:
     """Refuse another image or model than the saved one.
+
+    Parameters
+    ----------
+    saved : Saved
+        What was saved.
+    found : Identity
+        What there is now.
 
     Raises
     ------
@@ -241,40 +295,48 @@ def check_identity(saved: Saved, session: InferenceSession) -> None:
     SessionError
         If the saved mask is not of this image.
     """
-    if session.volume.sha256() != saved.image_sha256:
+    if found.image.sha256 != saved.identity.image.sha256:
         raise ImageError(
             "This is not the image of the saved session: its voxels, type or shape differ."
         )
-    if session.model.sha256 != saved.model_sha256:
+    if found.model.sha256 != saved.identity.model.sha256:
         raise ModelError(
-            f"The model {session.model.id} is not that of the saved session ({saved.model_id}): its files differ."
+            f"The model {found.model.id} is not that of the saved session ({saved.identity.model.id}): its files "
+            "differ."
         )
-    if saved.mask is not None and saved.mask.shape != session.volume.shape:
+    if saved.mask is not None and saved.mask.shape != found.image.shape:
         raise SessionError(
-            f"The file is damaged: its mask has shape {saved.mask.shape}, its image {session.volume.shape}."
+            f"The file is damaged: its mask has shape {saved.mask.shape}, its image {found.image.shape}."
         )
 
 
-def compare(saved: Saved, session: InferenceSession) -> None:
-    """Warn where a replayed mask differs from the saved one."""
-    mask = session.mask
+def compare(saved: InitialMask | None, mask: MaskView) -> None:
+    """Warn where a replayed mask differs from the saved one.
+
+    Parameters
+    ----------
+    saved : InitialMask or None
+        The saved mask; None where it was empty.
+    mask : MaskView
+        The replayed one, of the same shape.
+    """
     box = mask.bounds or Box.EMPTY
-    if saved.mask is not None:
-        box = box.union(saved.mask.bounds)
+    if saved is not None:
+        box = box.union(saved.bounds)
     new, old = mask[box.slices] != 0, np.zeros(box.shape, bool)
-    if saved.mask is not None:
-        old[saved.mask.bounds.relative_to(box).slices] = saved.mask.mask
+    if saved is not None:
+        old[saved.bounds.relative_to(box).slices] = saved.mask
     if np.array_equal(new, old):
         return
-    dice = 2 * np.count_nonzero(new & old) / (np.count_nonzero(new) + np.count_nonzero(old))
+    agreement = dice(new, old)
     note = (
         "as other hardware or another version rounds otherwise"
-        if dice >= _AGREEMENT
+        if agreement >= _AGREEMENT
         else (
             "which is more than other hardware explains: check the mask, or start from it with InitialMask"
         )
     )
     warnings.warn(
-        f"The replayed mask has a Dice coefficient of {dice:.4f} with the saved one, {note}.",
+        f"The replayed mask has a Dice coefficient of {agreement:.4f} with the saved one, {note}.",
         stacklevel=3,
     )

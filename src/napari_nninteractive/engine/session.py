@@ -13,18 +13,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
+from napari_nninteractive.core.plan import Plan, predicts
+from napari_nninteractive.core.prompts import Prompt
 from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.engine import record
 from napari_nninteractive.engine.config import EngineConfig
-from napari_nninteractive.engine.device import Network, Precision, Runner, choose_precision
+from napari_nninteractive.engine.device import Network, Precision
+from napari_nninteractive.engine.engine import Engine, load_engine
 from napari_nninteractive.engine.history import Action, History, ObjectState, State
 from napari_nninteractive.engine.model import Model, load_model
-from napari_nninteractive.engine.normalize import measure
-from napari_nninteractive.engine.patch import PatchReader
+from napari_nninteractive.engine.normalize import Normalization
 from napari_nninteractive.engine.predict import Predictor
 from napari_nninteractive.engine.results import CancelLike, Monitor, Prediction, ProgressCallback
-from napari_nninteractive.engine.steps import Plan, check_prompt, play
+from napari_nninteractive.engine.steps import check_prompt, play
 from napari_nninteractive.engine.store import MaskView
 from napari_nninteractive.errors import PromptError, SessionError
 
@@ -73,14 +74,8 @@ class InferenceSession:
         autozoom: bool = True,
         config: EngineConfig | None = None,
     ) -> None:
-        self._model = model
-        self._autozoom = autozoom
-        self._config = config or EngineConfig()
-        self._runner = Runner(
-            network or model.network,
-            model.device,
-            choose_precision(model.device, precision),
-            keeps_input=network is None,
+        self._engine = Engine.of(
+            model, precision=precision, network=network, autozoom=autozoom, config=config
         )
         self._lock = threading.RLock()
         self._busy = False
@@ -95,30 +90,36 @@ class InferenceSession:
         precision: Precision = "auto",
         autozoom: bool = True,
     ) -> InferenceSession:
-        """Session with a model by name or folder; see `load_model` for its errors."""
-        return cls(load_model(name, device), precision=precision, autozoom=autozoom)
+        """Session with a model by name or folder; see `load_engine` for its errors."""
+        engine = load_engine(name, device, precision=precision, autozoom=autozoom)
+        return cls(engine.model, precision=engine.precision, autozoom=engine.autozoom)
 
     # What there is
 
     @property
+    def engine(self) -> Engine:
+        """The model and how it runs, which other programs may open on images of their own."""
+        return self._engine
+
+    @property
     def model(self) -> Model:
         """The model."""
-        return self._model
+        return self._engine.model
 
     @property
     def precision(self) -> str:
         """Precision of the network: "fp32", "bf16" or "fp16"."""
-        return self._runner.precision
+        return self._engine.precision
 
     @property
     def config(self) -> EngineConfig:
         """Thresholds of the engine."""
-        return self._config
+        return self._engine.config
 
     @property
     def autozoom(self) -> bool:
         """Whether the view widens while the object reaches its border."""
-        return self._autozoom
+        return self._engine.autozoom
 
     @property
     def volume(self) -> Volume:
@@ -153,7 +154,13 @@ class InferenceSession:
 
     # Images and objects
 
-    def set_image(self, image: object, spacing: Sequence[float] | None = None) -> None:
+    def set_image(
+        self,
+        image: object,
+        spacing: Sequence[float] | None = None,
+        *,
+        normalization: Normalization | None = None,
+    ) -> None:
         """Start on an image; everything done before is forgotten.
 
         Parameters
@@ -162,6 +169,8 @@ class InferenceSession:
             (z, y, x) or (y, x), real. Held by reference and never changed; call again after editing it.
         spacing : sequence of float, optional
             Physical size of a voxel along the axes of the image; 1 by default.
+        normalization : Normalization, optional
+            Intensity statistics of the image, where `engine.normalize.measure` gave them before; measured by default.
 
         Raises
         ------
@@ -169,13 +178,8 @@ class InferenceSession:
             If it cannot be segmented; the session then keeps its image and object.
         """
         volume = Volume.open(image, spacing)
-        normalization = measure(volume)
+        predictor = self._engine.open(volume, normalization)
         with self._exclusive():
-            encoding = self._model.capabilities.encoding
-            reader = PatchReader(
-                volume, normalization, self._model.patch_size, encoding, self._model.device
-            )
-            predictor = Predictor(reader, self._runner, self._config, self._autozoom)
             self._now = _Now(predictor, State.empty(volume.shape))
 
     def reset(self) -> None:
@@ -253,8 +257,8 @@ class InferenceSession:
         with self._exclusive():
             self._checked(prompt)
             if predict is None:
-                predict = not isinstance(prompt, InitialMask | MaskEdit)
-            waits = not predict and not isinstance(prompt, InitialMask | MaskEdit)
+                predict = predicts(prompt)
+            waits = not predict and predicts(prompt)
             plan = [(prompt, predict)]
             return self._play(
                 self._now.state,
@@ -367,10 +371,9 @@ class InferenceSession:
         """
         with self._exclusive():
             self._ready()
-            record.write(
-                path,
-                record.describe(self, [(s.prompt, s.predicted) for s in self._now.state.steps]),
-            )
+            identity = record.Identity.of(self._engine, self.volume)
+            plan = [(s.prompt, s.predicted) for s in self._now.state.steps]
+            record.write(path, record.describe(identity, plan, self.mask))
 
     @classmethod
     def replay(
@@ -413,21 +416,22 @@ class InferenceSession:
         """
         saved = record.read(path)
         if not isinstance(model, Model):
-            model = load_model(model or saved.model_id, device)
+            model = load_model(model or saved.identity.model.id, device)
+        run = saved.identity.run
         session = cls(
             model,
-            precision=saved.precision_on(model.device),
-            autozoom=saved.autozoom,
-            config=saved.config,
+            precision=record.precision_on(model.device, run),
+            autozoom=run.autozoom,
+            config=run.config,
         )
-        session.set_image(volume, saved.spacing)
-        record.check_identity(saved, session)
+        session.set_image(volume, saved.identity.image.spacing)
+        record.check_identity(saved, record.Identity.of(session.engine, session.volume))
         for prompt, _ in saved.plan:
             if prompt is not None:
                 session._checked(prompt)
         if saved.plan:
             session._play(session._now.state, saved.plan, Monitor(progress, cancel))
-        record.compare(saved, session)
+        record.compare(saved.mask, session.mask)
         return session
 
     # Inside
@@ -452,9 +456,7 @@ class InferenceSession:
         return self._now.predictor
 
     def _checked(self, prompt: Prompt) -> Prompt:
-        return check_prompt(
-            prompt, self._ready().reader.volume.shape, self._model.capabilities.kinds
-        )
+        return check_prompt(prompt, self._ready().reader.volume.shape, self._engine.kinds)
 
     def _step_of(self, index: int) -> int:
         """Step that placed prompt `index` of those in force."""

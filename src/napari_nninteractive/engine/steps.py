@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box, Index3
+from napari_nninteractive.core.plan import Plan
 from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Point, Prompt
 from napari_nninteractive.engine.history import State, Step, edits
 from napari_nninteractive.engine.predict import Canvas, Outcome, Predictor
@@ -16,10 +16,7 @@ from napari_nninteractive.engine.results import Monitor, Pass, Prediction
 from napari_nninteractive.engine.store import ChunkStore
 from napari_nninteractive.errors import PromptError
 
-__all__ = ["Plan", "check_prompt", "play"]
-
-Plan = Sequence[tuple[Prompt | None, bool]]
-"""What to add (None: nothing), and whether to predict then."""
+__all__ = ["check_prompt", "play"]
 
 
 def check_prompt(prompt: Prompt, shape: Index3, kinds: frozenset[str]) -> Prompt:
@@ -104,7 +101,7 @@ def play(
         What the caller sees now: changes are counted from it.
     start : State
         Where to begin.
-    plan : sequence of (Prompt or None, bool)
+    plan : Plan
         Steps to take, in order.
     monitor : Monitor
         Progress and cancel.

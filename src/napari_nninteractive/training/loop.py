@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_nninteractive.core.metrics import dice
 from napari_nninteractive.errors import ModelError
 from napari_nninteractive.training.checkpoint import (
     CHECKPOINT,
@@ -149,7 +150,7 @@ class Trainer:
         return {
             "step": self.step,
             "loss": loss,
-            "dice": tuple(_dice(p, s.target) for p, s in zip(predictions, samples, strict=True)),
+            "dice": tuple(dice(p, s.target) for p, s in zip(predictions, samples, strict=True)),
             "first": tuple(s.first for s in samples),
             "names": tuple(e.name for e in episodes),
             "rate": rate,
@@ -254,11 +255,6 @@ class Trainer:
             self._waiting = [from_record(r) for r in state["waiting"]]
         else:
             self._next_scene += self.group.rank
-
-
-def _dice(prediction: Bool, truth: Bool) -> float:
-    total = int(prediction.sum()) + int(truth.sum())
-    return 2.0 * int((prediction & truth).sum()) / total if total else 1.0
 
 
 def train(
