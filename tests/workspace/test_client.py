@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from fixtures.held_worker import HeldWorker
+from fixtures.label_targets import PlainTarget
 from fixtures.oracles import BOX, NO_POINT, POINT, SCRIBBLE, call_at, decide, make_model, raise_at
 
 import napari_nninteractive as nni
-from napari_nninteractive.core.frame import frame_of
+from napari_nninteractive.core.frame import Frame, frame_of
 from napari_nninteractive.core.prompts import BoxPrompt, Point, Scribble
+from napari_nninteractive.engine.engine import Engine
+from napari_nninteractive.engine.history import Step
 from napari_nninteractive.errors import Cancelled, PromptError, SessionError
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.commands import ImageSource, ModelChoice, PlacedPrompt, describe
+from napari_nninteractive.workspace.commands import (
+    ImageSource,
+    ModelChoice,
+    PlacedPrompt,
+    Stroke,
+    describe,
+)
 from napari_nninteractive.workspace.workspace import Workspace
 
 SHAPE = (16, 16, 16)
@@ -30,28 +40,6 @@ def drawn(inputs: torch.Tensor) -> torch.Tensor:
     return decide((inside & ~outside).float() - 0.5)
 
 
-class Result:
-    """A target without a layer."""
-
-    def __init__(self, shape: tuple[int, ...] = SHAPE) -> None:
-        self.array = np.zeros(shape, np.uint8)
-        self.numbers: dict[int, int] = {}
-        self.drawings = 0
-
-    def labels(self, largest: int) -> Any:
-        return self.array
-
-    def redraw(self, parts: Any) -> None:
-        self.drawings += 1
-
-    def announce(self, numbers: Any) -> None:
-        self.numbers = dict(numbers)
-
-    def renumber(self, numbers: Any) -> Any:
-        wanted = dict(numbers)
-        return (lambda: wanted), self.announce
-
-
 class Bench:
     """A client with all that it needs, and what it said."""
 
@@ -59,25 +47,34 @@ class Bench:
         self.worker = HeldWorker()
         self.loaded: list[ModelChoice] = []
 
-        def load(choice: ModelChoice) -> nni.InferenceSession:
+        def load(choice: ModelChoice) -> Engine:
             self.loaded.append(choice)
             if choice.name == "missing":
                 raise nni.ModelError("There is no such model; choose another.")
             model = make_model(SHAPE)
-            return nni.InferenceSession(model, precision="fp32", network=network)
+            return Engine.of(model, precision="fp32", network=network)
 
         self.client = WorkspaceClient(self.worker, Workspace(load))
         self.errors: list[BaseException] = []
         self.shown: list[tuple[PlacedPrompt, ...]] = []
         self.client.failed.connect(self.errors.append)
         self.client.prompts_changed.connect(self.shown.append)
-        self.result = Result(np.shape(image))
+        self.result = PlainTarget(np.shape(image))
         self.image = image
         self.open(**frame)
 
     def open(self, **frame: Any) -> None:
         chosen = frame_of(np.shape(self.image), **frame)
-        self.client.open(ImageSource((id(self.image), chosen), self.image, chosen), self.result)
+        self.client.open(ImageSource(str(id(self.image)), self.image, chosen), self.result)
+
+    def paint(self, start: tuple[int, ...], old: list[int], new: list[int]) -> None:
+        """Paint labels in a row along the last axis, as the layer does."""
+        shape = (1,) * (len(start) - 1) + (len(new),)
+        before, after = (np.array(labels).reshape(shape) for labels in (old, new))
+        stroke = Stroke(start, before != after, before, after)
+        np.testing.assert_array_equal(self.result.array[stroke.key], before)
+        self.result.array[stroke.key] = after
+        self.client.painted(stroke)
 
     @property
     def voxels(self) -> dict[int, int]:
@@ -203,17 +200,23 @@ def test_an_object_is_edited_again_with_its_prompts() -> None:
 
 def test_an_object_from_elsewhere_starts_from_its_mask() -> None:
     bench = Bench()
-    bench.result.array[7, 2:5, 2:5] = 9
-    target, bench.result = bench.result, bench.result
+    bench.result = fresh = PlainTarget(SHAPE)
+    fresh.array[7, 2:5, 2:5] = 9
     frame = frame_of(SHAPE)
-    fresh = Result()
-    fresh.array = target.array
-    bench.client.open(ImageSource("again", IMAGE, frame), fresh, lambda: Counter({9: 9}))
+    bench.client.open(ImageSource("again", IMAGE, frame), fresh, fresh.labels.recount)
     bench.client.select_object(9)
     assert bench.client.label == 9
     assert [type(p).__name__ for p in bench.prompts] == ["InitialMask"]
     assert bench.voxels == {9: 9}
     bench.client.delete_object(9)
+    assert bench.voxels == {}
+    bench.client.undo()
+    assert bench.voxels == {9: 9}
+    assert [type(p).__name__ for p in bench.prompts] == ["InitialMask"]
+    bench.client.undo()
+    assert (bench.client.label, bench.voxels) == (10, {9: 9})
+    assert not bench.client.can_undo, "it was found as it is, which is no action"
+    bench.client.delete_object(9)  # not the current one
     assert bench.voxels == {}
     bench.client.undo()
     assert bench.voxels == {9: 9}
@@ -259,9 +262,8 @@ def test_what_is_painted_into_a_finished_object_is_kept_when_it_is_edited_again(
     bench.client.add(box(3))
     bench.client.next_object()
     bench.client.add(box(5))
-    bench.result.array[3, 4, 4:6] = 0
-    bench.result.array[10, 10, 10] = 1
-    bench.client.painted(Counter({1: -1}))
+    bench.paint((3, 4, 4), [1, 1], [0, 0])
+    bench.paint((10, 10, 10), [0], [1])
     bench.client.select_object(1)
     bench.client.add(box(7))
     assert bench.result.array[3, 4, 4:8].tolist() == [0, 0, 1, 1]
@@ -276,10 +278,8 @@ def test_without_auto_run_marks_wait_for_run() -> None:
     bench.client.add(box(3))
     bench.client.add(box(5))
     assert bench.voxels == {}
-    assert bench.client.waiting
     bench.client.run()
     assert bench.voxels == {1: 32}
-    assert not bench.client.waiting
     bench.client.undo()
     bench.client.undo()
     assert bench.prompts == [box(3)]
@@ -325,7 +325,6 @@ def test_a_cancelled_prediction_keeps_its_mark() -> None:
     bench.client.add(box(5))
     assert isinstance(bench.errors[0], Cancelled)
     assert bench.prompts == [box(3), box(5)]
-    assert bench.client.waiting
     assert bench.voxels == {1: 16}
     bench.client.run()
     assert bench.voxels == {1: 32}
@@ -392,8 +391,18 @@ def test_time_points_have_objects_of_their_own() -> None:
     bench.client.add(box(5))
     bench.open(position=(2, 0, 0, 0))
     assert (bench.client.label, bench.prompts) == (1, [box(3)])
+    wanted: list[Frame] = []
+    bench.client.frame_wanted.connect(wanted.append)
+    bench.client.undo()  # the last action, at the other time point: the viewer is asked to go there
+    assert bench.voxels == {1: 16}
+    assert [frame.index for frame in wanted] == [(0, 0, 0, 0)]
     bench.client.undo()
-    assert bench.voxels == {2: 16}
+    assert (bench.voxels, bench.prompts) == ({}, [])
+    assert len(wanted) == 1, "this one was here"
+    bench.client.redo()
+    bench.client.redo()
+    assert bench.voxels == {1: 16, 2: 16}
+    assert [frame.index for frame in wanted[1:]] == [(0, 0, 0, 0)]
 
 
 def test_what_was_computed_for_another_time_point_is_written_there() -> None:
@@ -450,7 +459,6 @@ def test_a_prompt_is_kept_where_memory_runs_out() -> None:
     assert isinstance(error, nni.DeviceMemoryError)
     assert bench.prompts == [box(3), box(5)]
     assert bench.voxels == {1: 16}
-    assert bench.client.waiting
     bench.client.run()
     assert bench.voxels == {1: 32}
 
@@ -467,3 +475,82 @@ def test_what_is_drawn_while_a_model_is_refused_is_not_lost() -> None:
     assert bench.voxels == {1: 48}
     assert any("no such model" in str(error) for error in bench.errors)
     assert bench.client.choice == ModelChoice()
+
+
+def steps_alive() -> int:
+    """Count the steps that anything holds."""
+    gc.collect()
+    return sum(type(one) is Step for one in gc.get_objects())
+
+
+def test_undone_steps_are_freed_when_another_way_is_taken() -> None:
+    before = steps_alive()
+    bench = Bench()
+    for z in range(6):
+        bench.client.add(box(z))
+    for _ in range(20):
+        bench.client.undo()
+        bench.client.redo()
+    for _ in range(5):
+        bench.client.undo()
+    bench.client.add(box(9))
+    assert steps_alive() - before == 2, "the first step and the new one"
+
+
+def test_undo_to_the_start_frees_memory() -> None:
+    before = steps_alive()
+    bench = Bench()
+    scribble = Scribble(np.ones((1, 2, 2), bool), (3, 4, 4))
+    alive = weakref.ref(scribble.mask)
+    bench.client.add(scribble)
+    del scribble
+    bench.client.next_object()
+    bench.client.add(box(5))
+    while bench.client.can_undo:
+        bench.client.undo()
+    assert steps_alive() - before == 2, "redo needs them"
+    bench.client.add(box(7))
+    assert steps_alive() - before == 1
+    bench.shown.clear()
+    gc.collect()
+    assert alive() is None
+
+
+def test_painting_is_one_action_whatever_was_touched() -> None:
+    bench = Bench()
+    bench.client.add(box(3))
+    bench.client.next_object()
+    bench.client.add(box(5))
+    bench.paint((3, 4, 6), [1, 1, 0], [2, 2, 2])  # over the first object, and beyond it
+    assert bench.voxels == {1: 14, 2: 19}
+    assert [o.voxels for o in bench.client.objects()] == [14, 19]
+    bench.client.undo()
+    assert bench.voxels == {1: 16, 2: 16}
+    assert bench.result.array[3, 4, 6:9].tolist() == [1, 1, 0]
+    assert [o.voxels for o in bench.client.objects()] == [16, 16]
+    bench.client.redo()
+    assert bench.result.array[3, 4, 6:9].tolist() == [2, 2, 2]
+    bench.client.select_object(1)
+    assert [type(p).__name__ for p in bench.prompts] == ["BoxPrompt", "MaskEdit"]
+    bench.client.add(Point((9, 9, 9)))
+    assert bench.result.array[3, 4, 6:9].tolist() == [2, 2, 2]
+
+
+def test_a_found_object_is_painted_and_comes_back() -> None:
+    bench = Bench()
+    bench.result.array[7, 2:5, 2:5] = 9
+    bench.result.labels.recount()
+    bench.worker.held = True  # both strokes are there before the first is run
+    bench.paint((7, 2, 2), [9, 9], [0, 0])
+    bench.paint((7, 2, 4), [9, 0], [0, 9])
+    bench.worker.held = False
+    bench.worker.release()
+    bench.client.undo()
+    assert bench.result.array[7, 2, 2:6].tolist() == [0, 0, 9, 0]
+    bench.client.undo()
+    assert bench.result.array[7, 2, 2:6].tolist() == [9, 9, 9, 0]
+    assert bench.voxels == {9: 9}
+    bench.client.redo()
+    bench.client.redo()
+    assert bench.result.array[7, 2, 2:6].tolist() == [0, 0, 0, 9]
+    assert bench.client.objects()[0].voxels == 7

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures.held_worker import HeldWorker
+from fixtures.label_targets import PlainTarget
 from fixtures.windows import oracle_workspace
 
 from napari_nninteractive.core.frame import frame_of
@@ -16,30 +17,11 @@ from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Scribble
 from napari_nninteractive.errors import SessionError
 from napari_nninteractive.workspace.client import WorkspaceClient
 from napari_nninteractive.workspace.commands import ImageSource
-from napari_nninteractive.workspace.objects import ObjectRow
-from napari_nninteractive.workspace.recovery import SavedWork, table, write_table
+from napari_nninteractive.workspace.objects import ObjectRow, table, write_table
+from napari_nninteractive.workspace.recovery import SavedWork
 
 SHAPE = (3, 12, 16, 16)
 IMAGE = np.random.default_rng(0).random(SHAPE).astype(np.float32)
-
-
-class Result:
-    def __init__(self) -> None:
-        self.array = np.zeros(SHAPE, np.uint8)
-        self.numbers: dict[int, int] = {}
-
-    def labels(self, largest: int) -> Any:
-        return self.array
-
-    def redraw(self, parts: Any) -> None:
-        pass
-
-    def announce(self, numbers: Any) -> None:
-        self.numbers = dict(numbers)
-
-    def renumber(self, numbers: Any) -> Any:
-        wanted = dict(numbers)
-        return (lambda: wanted), self.announce
 
 
 class Bench:
@@ -47,14 +29,14 @@ class Bench:
         self.worker = HeldWorker()
         self.client = WorkspaceClient(self.worker, oracle_workspace())
         self.saved_work = SavedWork(self.client, folder)
-        self.result = Result()
+        self.result = PlainTarget(SHAPE)
         self.errors: list[BaseException] = []
         self.client.failed.connect(self.errors.append)
         self.open(0)
 
     def open(self, time: int) -> None:
         frame = frame_of(SHAPE, position=(time, 0, 0, 0))
-        self.client.open(ImageSource(("image", frame), IMAGE, frame), self.result)
+        self.client.open(ImageSource("image", IMAGE, frame), self.result)
 
     @property
     def prompts(self) -> list[Any]:

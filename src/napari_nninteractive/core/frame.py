@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,12 @@ class Frame:
             for a in range(self.ndim)
             if a not in self.spatial and a != self.channels
         )
+
+    def at(self, position: Sequence[float]) -> Frame:
+        """Frame of the time point of a position in the layer."""
+        still = (*self.spatial, self.channels)
+        index = tuple(0 if a in still else round(float(position[a])) for a in range(self.ndim))
+        return replace(self, index=index)
 
     def to_voxels(self, positions: ArrayLike) -> NDArray[np.float64]:
         """Positions (n, axes) in the layer as (n, 3) voxels (z, y, x)."""

@@ -13,9 +13,11 @@ from napari_nninteractive.plugin.view import messages
 from napari_nninteractive.plugin.view.panel_view import PanelView
 from napari_nninteractive.plugin.viewer_link import ViewerLink
 from napari_nninteractive.plugin.writers import write_labels, write_labels_zarr
+from napari_nninteractive.session_file.values import SavedSession
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.recovery import SavedWork, write_table
-from napari_nninteractive.workspace.session_file import SavedSession
+from napari_nninteractive.workspace.commands import ModelChoice
+from napari_nninteractive.workspace.objects import write_table
+from napari_nninteractive.workspace.recovery import SavedWork
 
 __all__ = ["FileActions"]
 
@@ -87,8 +89,10 @@ class FileActions:
         name = Path(path).name
 
         def done(session: SavedSession) -> None:
-            made = f" It was made on {session.image}." if session.image != self._name() else ""
-            self._view.show_status(f"{name} is open.{made}{self._models.wish(session.choice)}")
+            other = session.image.name != self._name()
+            made = f" It was made on {session.image.name}." if other else ""
+            model = ModelChoice(session.model.name, session.model.device, session.model.precision)
+            self._view.show_status(f"{name} is open.{made}{self._models.wish(model)}")
 
         self._try(lambda: self._saved_work.open(path, done))
 

@@ -24,7 +24,8 @@ from napari_nninteractive.plugin.viewer_link import FLAT_ONLY, ViewerLink
 from napari_nninteractive.plugin.worker import Worker
 from napari_nninteractive.workspace.client import WorkspaceClient
 from napari_nninteractive.workspace.commands import ModelChoice, describe
-from napari_nninteractive.workspace.workspace import Workspace, measure_cost
+from napari_nninteractive.workspace.engines import estimate_cost
+from napari_nninteractive.workspace.workspace import Workspace
 
 __all__ = ["Panel"]
 
@@ -53,7 +54,7 @@ class Panel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
         self._parts = _Parts(
-            napari_viewer, self.view, workspace or Workspace(cost=measure_cost), settings
+            napari_viewer, self.view, workspace or Workspace(estimate=estimate_cost), settings
         )
         # Qt destroys the widget with the viewer's window; what it owns must not wait for Python to notice.
         self.destroyed.connect(self._parts.close)
@@ -412,9 +413,9 @@ class _Parts:
             workspace = client.workspace
             client.work(workspace.cost, self._show_cost)
 
-    def _show_cost(self, text: str) -> None:
-        if text and not self.client.placed:
-            self._view.show_status(text)
+    def _show_cost(self, found: Any) -> None:
+        if found is not None and not self.client.placed:
+            self._view.show_status(messages.cost(found))
 
     def _show_hint(self, text: str) -> None:
         self._view.show_status(text)
@@ -462,7 +463,11 @@ class _Parts:
 
     def _show_prediction(self, source: Any, prediction: Any) -> None:
         now = self.client.source
-        here = now is not None and (now.key, now.version) == (source.key, source.version)
+        here = now is not None and (now.image, now.frame, now.version) == (
+            source.image,
+            source.frame,
+            source.version,
+        )
         if here and self.link.image is not None and prediction.probability is not None:
             self._probability.show(self.link.image, source.frame, prediction)
         if not self._lasting:

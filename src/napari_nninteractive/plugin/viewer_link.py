@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -218,35 +216,13 @@ class ViewerLink:
         """Something was deleted."""
         self._client.remove(uid)
 
-    def painted(self, stroke: Stroke, counts: Counter[int]) -> None:
+    def painted(self, stroke: Stroke) -> None:
         """Something was painted into the objects."""
-        self._client.painted(counts)
-        source = self._client.source
-        if source is None or not source.frame.holds(stroke.start):
-            return
-        joined = False
-        label = self._client.label
-        other = stroke.touched & (
-            ((stroke.old != label) & (stroke.old != 0))
-            | ((stroke.new != label) & (stroke.new != 0))
-        )
-        if other.any():
-            self._client.paint(replace(stroke, touched=other))
-            joined = True
-        others = tuple(a for a in range(source.frame.ndim) if a not in source.frame.spatial)
-        pad = 3 - len(source.frame.spatial)
-        origin = [0] * pad + [stroke.start[a] for a in source.frame.spatial]
-        for value in (True, False):
-            gone = stroke.new if value else stroke.old
-            mask = (stroke.touched & (gone == label)).any(axis=others)
-            if mask.any():
-                flat = mask.reshape((1,) * pad + mask.shape)
-                self._client.edit(flat, origin, value=value, joined=joined)
-                joined = True
+        self._client.painted(stroke)
 
-    def counted(self, counts: Counter[int]) -> None:
-        """All voxels of the result were counted anew."""
-        self._client.counted(counts)
+    def recount(self) -> None:
+        """Voxels may have to be counted anew."""
+        self._client.recount()
 
     def picked(self, label: int) -> None:
         """An object was picked in the result: go on with it."""
@@ -327,8 +303,8 @@ class ViewerLink:
             None if self._set.is_new else result.count
         )  # takes a while: only where it is needed
         self._set.is_new = True
-        key, size = (str(image.unique_id), frame), voxel_size(world, frame)
-        source = ImageSource(key, data, frame, size, self._version)
+        size = voxel_size(world, frame)
+        source = ImageSource(str(image.unique_id), data, frame, size, self._version)
         self._client.open(source, result, existing)
 
     def _prompt(self, drawing: Drawing, frame: Frame) -> Prompt:
@@ -361,7 +337,7 @@ class ViewerLink:
         source = self._client.source
         if self._set is not None and source is not None:
             self._set.show(placed, source.frame)
-            number = self._client.table.number(self._client.label)
+            number = self._client.table.labels.number(self._client.label)
             if number != self._painting:  # else the user may paint with another
                 self._set.result.choose(number)
                 self._painting = number

@@ -1,7 +1,12 @@
-"""Between the panel, the layers and the engine: what the user does becomes commands. Qt-free, and never waiting."""
+"""What the user does becomes commands, and what comes back is written into the label map. Qt-free, and never waiting.
+
+Each action becomes a command that the worker runs in order. Until it has run it is pending: the prompts that are shown
+are those that the workspace has, and the pending ones after them, so nothing that was clicked is lost.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -9,13 +14,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from psygnal import Signal
 
-from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt, flipped
-from napari_nninteractive.errors import PromptError
+from napari_nninteractive.errors import Cancelled, NNInteractiveError, PromptError
 from napari_nninteractive.workspace.commands import (
     Add,
+    Command,
+    CommandOutcome,
     Delete,
+    HandEdit,
     ImageSource,
     ModelChoice,
     Paint,
@@ -24,23 +32,138 @@ from napari_nninteractive.workspace.commands import (
     Remove,
     Replace,
     Reset,
+    Restore,
     Run,
     Show,
     Stroke,
     SwitchTo,
     Undo,
+    fold,
 )
-from napari_nninteractive.workspace.jobs import LabelTarget
-from napari_nninteractive.workspace.label_map import painted_edits
-from napari_nninteractive.workspace.queue import CommandQueue
+from napari_nninteractive.workspace.label_map import LabelMap, edits_of
+from napari_nninteractive.workspace.objects import ObjectRow, ObjectTable
+from napari_nninteractive.workspace.queue import CommandQueue, Job, LabelTarget, WorkerLike
+from napari_nninteractive.workspace.workspace import Workspace
 
 __all__ = ["WorkspaceClient"]
 
 _LARGEST = 2**31 - 1  # what napari's box for a label takes
+_NO_IMAGE = "There is no image to segment: open one, then choose it at the top."
 
 
-class WorkspaceClient(CommandQueue):
-    """Reacts to what the user does; parameters, attributes and signals are those of `CommandQueue`."""
+class WorkspaceClient:
+    """Reacts to what the user does.
+
+    Parameters
+    ----------
+    worker : WorkerLike
+        Runs the commands.
+    workspace : Workspace, optional
+        Where they are run; with the real models by default.
+
+    Attributes
+    ----------
+    auto_run, overwrite, probability : bool
+        Predict after each prompt; let objects cover others; ask for the network's probability.
+    same_number : bool
+        Whether new objects are shown with the number of the one before.
+    """
+
+    prompts_changed = Signal(object)  # tuple of PlacedPrompt to show
+    changed = Signal()  # anything that the panel shows
+    progressed = Signal(object)  # engine Progress, or None
+    predicted = Signal(object, object)  # ImageSource, Prediction
+    failed = Signal(object)  # the exception
+    changed_without_prediction = Signal()  # the object changed without the network
+    frame_wanted = Signal(object)  # Frame to go to
+    choice_refused = Signal(object)  # ModelChoice that goes on in its place
+
+    def __init__(self, worker: WorkerLike, workspace: Workspace | None = None) -> None:
+        self._workspace = workspace or Workspace()
+        self._queue = CommandQueue(worker, self._workspace)
+        self._choice = ModelChoice()
+        self._source: ImageSource | None = None
+        self._target: LabelTarget | None = None
+        self._tables: dict[LabelTarget, ObjectTable] = {}
+        self._targets: dict[str, LabelTarget] = {}  # by image: where its objects were written last
+        self._committed: tuple[PlacedPrompt, ...] = ()
+        self._last: CommandOutcome | None = None
+        self._label = 1
+        self.auto_run, self.overwrite, self.probability = True, False, False
+        self.same_number = False
+
+    # What there is
+
+    @property
+    def source(self) -> ImageSource | None:
+        """The image."""
+        return self._source
+
+    @property
+    def target(self) -> LabelTarget | None:
+        """Where its objects are shown."""
+        return self._target
+
+    @property
+    def table(self) -> ObjectTable:
+        """What is known of its objects; empty where there is no image."""
+        if self._target is None:
+            return ObjectTable(LabelMap(np.zeros((1, 1, 1), np.uint8)))
+        return self._table_of(self._target)
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where commands run; to be used on the worker's thread only."""
+        return self._workspace
+
+    @property
+    def choice(self) -> ModelChoice:
+        """The model."""
+        return self._choice
+
+    @property
+    def label(self) -> int:
+        """Label of the current object."""
+        switches = [j.command for j in self._queue.pending if isinstance(j.command, SwitchTo)]
+        return switches[-1].label if switches else self._label
+
+    @property
+    def placed(self) -> tuple[PlacedPrompt, ...] | None:
+        """Prompts of the current object, pending ones included; None where an undo must run first."""
+        if self._source is None:
+            return self._committed
+        commands = [j.command for j in self._queue.pending if j.command is not None]
+        last = max((i for i, c in enumerate(commands) if isinstance(c, SwitchTo)), default=-1)
+        start = self._committed
+        if last >= 0 and self.label not in self.table.prompts:
+            start, commands = (), commands[last + 1 :]
+        return fold(start, commands, self._source.frame, self.label)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs or waits."""
+        return self._queue.busy
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something to take back."""
+        waits = any(j.command is not None for j in self._queue.pending)
+        return waits or (self._last is not None and self._last.can_undo)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is something to do again."""
+        return self._last is not None and self._last.can_redo
+
+    @property
+    def device(self) -> str:
+        """Where the last command ran; "" before the first."""
+        return "" if self._last is None else self._last.device
+
+    def objects(self) -> list[ObjectRow]:
+        """All objects of the label map, by label."""
+        spacing = self._source.spacing if self._source is not None else (1.0, 1.0, 1.0)
+        return self.table.rows(math.prod(spacing), self.label)
 
     # Image and model
 
@@ -57,48 +180,45 @@ class WorkspaceClient(CommandQueue):
         source : ImageSource
             The image.
         target : LabelTarget
-            Where its objects are written.
+            Where its objects are shown.
         existing : callable, optional
             Counts the voxels of each label that the target holds already; called where the target is new here.
         """
         fresh = target not in self._tables
-        image = source.key[0] if isinstance(source.key, tuple) else source.key
-        earlier = self._targets.get(image)
-        self._targets[image] = target
-        if fresh and earlier in self._tables:
-            self._tables[target] = self._tables[earlier].emptied(source.frame.shape)
+        earlier = self._targets.get(source.image)
+        self._targets[source.image] = target
+        if fresh and earlier is not None and earlier in self._tables:
+            shape = source.frame.shape
+            self._tables[target] = self._tables[earlier].moved_to(target.labels, shape)
         self._source, self._target = source, target
         table = self.table
         found = existing() if fresh and existing is not None else Counter()
         if found:
-            table.voxels.update(found)
-            table.numbers.update(target.numbers)
             table.highest = max(found)
-        self._pending, self._committed, self._last = [], (), None
+        self._queue.forget()
+        self._committed, self._last = (), None
         self._label = table.free_label()
         table.highest = max(table.highest, self._label)
-        if not (fresh and not found):
+        if fresh and not found:
+            self._submit(Show())
+            self._renumber()
+        else:
             self._submit(None)
-            return
-        for frame in [f for f, objects in table.made.items() if objects and f != source.frame]:
-            self._submit(Show(), replace(source, frame=frame, key=(image, frame)))
-        self._submit(Show())
-        self.set_numbers(dict(table.numbers))
 
     def refresh(self) -> None:
-        """Ask the engine again what is there."""
+        """Ask the workspace again what is there."""
         self._submit(None)
 
     def close_image(self) -> None:
         """The image is gone: drop what runs for it."""
-        self._worker.discard()
-        self._jobs = 0
+        self._queue.discard()
         if self._source is not None:
-            key = self._source.key
-            self.work(lambda: self._workspace.forget(key), lambda _: self.changed.emit())
-        self._tables.pop(self._target, None)
+            image = self._source.image
+            self.work(lambda: self._workspace.forget(image), lambda _: self.changed.emit())
+        if self._target is not None:
+            self._tables.pop(self._target, None)
         self._targets = {i: t for i, t in self._targets.items() if t is not self._target}
-        self._pending, self._committed, self._last = [], (), None
+        self._committed, self._last = (), None
         self._source = self._target = None
         self.prompts_changed.emit(())
         self.changed.emit()
@@ -112,11 +232,7 @@ class WorkspaceClient(CommandQueue):
     # Prompts
 
     def add(
-        self,
-        prompt: Prompt,
-        outline: NDArray[np.float64] | None = None,
-        *,
-        joined: bool = False,
+        self, prompt: Prompt, outline: NDArray[np.float64] | None = None, *, joined: bool = False
     ) -> int:
         """Add what was drawn; `joined`: one action with the last. Returns its uid."""
         placed = PlacedPrompt(self.new_uid(), prompt, outline)
@@ -145,26 +261,37 @@ class WorkspaceClient(CommandQueue):
             except PromptError as error:
                 self.failed.emit(error)
             else:
-                self._submit(Replace(PlacedPrompt(placed.uid, prompt, placed.outline)))
+                self._submit(Replace(replace(placed, prompt=prompt)))
         self._show()
 
-    def paint(self, stroke: Stroke) -> None:
-        """Note what was painted by hand into other objects than the current one, so that it can be undone."""
-        self._submit(Paint(stroke))
+    def painted(self, stroke: Stroke) -> None:
+        """Voxels were painted by hand into the label map, which holds them: an edit of each object touched."""
+        if self._source is None:
+            return
+        table = self.table
+        table.labels.painted(stroke)
+        edits = tuple(
+            HandEdit(frame, label, PlacedPrompt(self.new_uid(), edit))
+            for frame, label, edit in edits_of(stroke, self._source.frame)
+        )
+        table.highest = max([table.highest, *(edit.label for edit in edits)])
+        if edits:
+            self._submit(Paint(edits))
+        self.changed.emit()
 
-    def edit(
-        self, mask: NDArray[np.bool_], origin: Any, *, value: bool, joined: bool = False
-    ) -> None:
-        """Keep what was painted or erased by hand in the current object; `joined`: one action with the last."""
-        self.add(MaskEdit(mask, origin, value), joined=joined)
+    def edit(self, mask: NDArray[np.bool_], origin: Any, *, value: bool) -> None:
+        """Add voxels to the current object, or take them from it, by hand."""
+        if self._source is not None:
+            placed = PlacedPrompt(self.new_uid(), MaskEdit(mask, origin, value))
+            self._submit(Paint((HandEdit(self._source.frame, self.label, placed),)))
 
     def start_from(self, read: Callable[[], NDArray[Any]]) -> None:
         """Start the current object from an existing mask (z, y, x), read on the worker's thread."""
         self.work(lambda: InitialMask(_not_empty(read())), self.add)
 
     def new_uid(self) -> int:
-        """A uid that no prompt has."""
-        return next(self._uids)
+        """Return a uid that no prompt has."""
+        return self._workspace.new_uid()
 
     # Actions
 
@@ -189,7 +316,7 @@ class WorkspaceClient(CommandQueue):
         label = table.next_label(self.label)
         table.highest = max(table.highest, label)
         if self.same_number:
-            self.set_number(label, table.number(self.label))
+            self.set_number(label, table.labels.number(self.label))
         self._submit(SwitchTo(label))
         self._show()
 
@@ -198,14 +325,8 @@ class WorkspaceClient(CommandQueue):
         if self._source is None or self._target is None:
             return
         self._go_to_frame_of(label)
-        if label == self.label:
-            return
-        self._submit(SwitchTo(label))
-        if self._is_foreign(label):
-            self.start_from(self._reader(label))
-        elif label in self.table.by_hand:
-            self._keep_painted(label)
-        self.table.by_hand.discard(label)
+        if label != self.label:
+            self._submit(SwitchTo(label))
 
     def reset(self) -> None:
         """Start the current object again."""
@@ -215,18 +336,19 @@ class WorkspaceClient(CommandQueue):
 
     def delete_object(self, label: int) -> None:
         """Take an object away."""
-        if not self._is_foreign(label):
-            self._go_to_frame_of(label)
-            self._submit(Delete(label))
-            return
+        self._go_to_frame_of(label)
+        self._submit(Delete(label))
 
-        def delete(mask: InitialMask) -> None:
-            self._submit(SwitchTo(label))
-            self.add(mask)
-            self._submit(Delete(label))
-
-        read = self._reader(label)
-        self.work(lambda: InitialMask(read()), delete)
+    def restore(
+        self, objects: Restore, names: Mapping[int, str], numbers: Mapping[int, int]
+    ) -> None:
+        """Bring objects of a saved session back, as one action; existing ones keep their voxels."""
+        table = self.table
+        table.names.update(names)
+        labels = [label for _, label in objects.objects]
+        table.highest = max([table.highest, *labels, *objects.current.values()])
+        self._submit(objects)
+        self.set_numbers(numbers)
 
     def rename(self, label: int, name: str) -> None:
         """Name an object."""
@@ -245,64 +367,144 @@ class WorkspaceClient(CommandQueue):
             raise PromptError(
                 f"{number} is no number for an object: take one from 1 to {_LARGEST}."
             )
-        if self.table.number(label) != number:
+        if self.table.labels.number(label) != number:
             self.set_numbers({label: number})
 
     def set_numbers(self, numbers: Mapping[int, int]) -> None:
         """Show objects with these numbers; those that are not named keep theirs."""
-        target, table = self._target, self.table
-        if target is None or not numbers:
+        labels = self.table.labels
+        if self._target is None or not numbers:
             return
-        table.numbers.update(numbers)
-        for label in [n for n, number in table.numbers.items() if n == number]:
-            del table.numbers[label]
-        if target.numbers and not any(table.voxels[label] > 0 for label in numbers):
-            target.announce(table.numbers)
-        else:
-            compute, show = target.renumber(table.numbers)
-
-            def done(shown: Any) -> None:
-                show(shown)
-                self.changed.emit()
-
-            self.work(compute, done)
+        had = bool(labels.numbers)
+        labels.numbers.update(numbers)
+        for label in [n for n, number in labels.numbers.items() if n == number]:
+            del labels.numbers[label]
+        # Where none of them has a voxel, and others are shown with numbers already, nothing looks different.
+        if not had or any(labels.voxels[label] > 0 for label in numbers):
+            self._renumber()
         self.changed.emit()
 
     def owner(self, number: int) -> int:
         """Label of the object that voxels painted with a number go to."""
         return self.table.owner(number, self.label)
 
-    def painted(self, counts: Counter[int]) -> None:
-        """Voxels were won and lost by hand."""
-        table = self.table
-        table.voxels.update(counts)
-        table.highest = max([table.highest, *counts])
-        table.by_hand |= set(counts) - {self.label}
-        self.changed.emit()
-
-    def counted(self, counts: Counter[int]) -> None:
-        """All voxels of the result were counted anew."""
-        self.table.voxels = Counter(counts)
+    def recount(self) -> None:
+        """Count all voxels of the label map anew."""
+        self.table.labels.recount()
         self.changed.emit()
 
     def cancel(self) -> None:
         """Stop the running prediction; its prompt stays and waits."""
-        self._worker.cancel()
+        self._queue.cancel()
 
     def close(self) -> None:
         """Stop everything."""
-        self._worker.close()
+        self._queue.close()
         self._source = self._target = None
-        self._pending.clear()
         self._tables.clear()
         self._targets.clear()
-        self._jobs = 0
 
-    # Inside
+    def work(self, make: Callable[[], Any], then: Callable[[Any], Any]) -> None:
+        """Make something on the worker's thread, then go on with it here."""
+
+        def done(value: Any) -> None:
+            then(value)
+            self.progressed.emit(None)
+
+        def failed(error: BaseException) -> None:
+            self.failed.emit(error)
+            self.changed.emit()
+
+        self._queue.work(make, done, failed)
+
+    # Commands and what comes of them
+
+    def _submit(self, command: Command | None) -> None:
+        """Queue a command for what is open."""
+        if self._source is None or self._target is None:
+            self.failed.emit(PromptError(_NO_IMAGE))
+            return
+        if isinstance(command, Add):
+            self.table.drawn.add(self.label)
+        job = Job(
+            self._source,
+            self._target,
+            self._choice,
+            self._label,
+            command,
+            self.overwrite,
+            self.probability,
+        )
+        self._queue.submit(job, self._done, self._failed, self.progressed.emit)
+        self.changed.emit()
+
+    def _done(self, job: Job, outcome: CommandOutcome) -> None:
+        """Write what came of a job into its label map, and show it."""
+        self.progressed.emit(None)
+        table = self._table_of(job.target)
+        table.made = outcome.prompts
+        table.highest = max(table.highest, outcome.label)
+        parts = table.labels.write(outcome.changes, overwrite=job.overwrite)
+        if parts:
+            job.target.redraw(parts)
+        if job.source is self._source:
+            self._committed, self._label, self._last = outcome.placed, outcome.label, outcome
+            self._show()
+        if outcome.prediction is not None and outcome.prediction.forwards:
+            self.predicted.emit(job.source, outcome.prediction)
+        elif outcome.changes:
+            self.changed_without_prediction.emit()
+        if isinstance(outcome.stopped, Cancelled):
+            self.failed.emit(Cancelled("Stopped. The prompt is kept; Run predicts with it."))
+        elif outcome.stopped is not None:
+            self.failed.emit(outcome.stopped)
+        if job.source is self._source and outcome.went_to not in (None, job.source.frame):
+            self.frame_wanted.emit(outcome.went_to)
+        self.changed.emit()
+
+    def _failed(self, job: Job, error: BaseException) -> None:
+        self.progressed.emit(None)
+        current = job.source is self._source
+        loaded = self._workspace.choice
+        if loaded is not None and job.choice != loaded:  # the one that was asked for cannot be had
+            self._go_on_with(loaded, job, current=current)
+        if current:
+            self._show()
+        self.failed.emit(error)
+        self.changed.emit()
+        if not isinstance(error, NNInteractiveError | MemoryError | OSError):
+            raise error  # ours to mend: napari shows it with its traceback
+
+    def _go_on_with(self, loaded: ModelChoice, job: Job, *, current: bool) -> None:
+        """Take the model that there is; a command that failed with another is run with it, so that nothing is lost."""
+        if job.choice == self._choice:
+            self._choice = loaded
+            self.choice_refused.emit(loaded)
+        if current and job.command is not None and job.choice != self._choice:
+            self._submit(job.command)
+
+    def _show(self) -> None:
+        placed = self.placed
+        if placed is not None:
+            self.prompts_changed.emit(placed)
+
+    def _renumber(self) -> None:
+        """Show objects with the numbers of the label map."""
+        if self._target is None:
+            return
+        compute, show = self._target.renumber()
+
+        def done(shown: Any) -> None:
+            show(shown)
+            self.changed.emit()
+
+        self.work(compute, done)
+
+    def _table_of(self, target: LabelTarget) -> ObjectTable:
+        return self._tables.setdefault(target, ObjectTable(target.labels))
 
     def _is_empty(self) -> bool:
-        table = self.table
-        return self.placed == () and table.voxels[self.label] <= 0
+        return self.placed == () and self.table.labels.voxels[self.label] <= 0
 
     def _go_to_frame_of(self, label: int) -> None:
         """Ask for the time point and channel that an object was made in, where they are others."""
@@ -310,40 +512,6 @@ class WorkspaceClient(CommandQueue):
             frame = self.table.frame_of(label, self._source.frame)
             if frame is not None and frame != self._source.frame:
                 self.frame_wanted.emit(frame)
-
-    def _is_foreign(self, label: int) -> bool:
-        """Whether an object was not made here, so that only its mask is known."""
-        return label not in self.table.prompts and self.table.voxels[label] > 0
-
-    def _keep_painted(self, label: int) -> None:
-        """Make edits of what was painted into an object while it was not the current one."""
-        read = self._reader(label)
-        labels = self._target.labels(label) if self._target is not None else None
-        source, workspace = self._source, self._workspace
-
-        def compare() -> list[tuple[NDArray[np.bool_], bool]]:
-            if source is None or workspace.session is None:
-                return []
-            whole = Box.of_shape(source.frame.volume_shape)
-            mask, free = (
-                np.asarray(workspace.session.mask) != 0,
-                source.frame.read(labels, whole) == 0,
-            )
-            return painted_edits(mask, read(), free)
-
-        def edit(found: list[tuple[NDArray[np.bool_], bool]]) -> None:
-            for mask, value in found:
-                if self.label == label and mask.any():
-                    self.edit(mask, (0, 0, 0), value=value)
-
-        self.work(compare, edit)
-
-    def _reader(self, label: int) -> Callable[[], NDArray[np.bool_]]:
-        """Reads the mask of an object from the result."""
-        if self._source is None or self._target is None:
-            raise PromptError("There is no image to segment: open one, then choose it at the top.")
-        labels, frame = self._target.labels(label), self._source.frame
-        return lambda: np.asarray(frame.read(labels, Box.of_shape(frame.volume_shape)) == label)
 
 
 def _not_empty(mask: NDArray[Any]) -> NDArray[Any]:

@@ -30,6 +30,7 @@ __all__ = [
     "Command",
     "CommandOutcome",
     "Delete",
+    "HandEdit",
     "ImageSource",
     "ModelChoice",
     "Paint",
@@ -38,6 +39,8 @@ __all__ = [
     "Remove",
     "Replace",
     "Reset",
+    "Restore",
+    "RestoredObject",
     "Run",
     "Show",
     "Stroke",
@@ -91,8 +94,8 @@ class ImageSource:
 
     Attributes
     ----------
-    key : object
-        The same for the same image and frame.
+    image : str
+        Which image: the same for the same image at all its time points.
     data : array_like
         All of the layer's data; the finest level of a pyramid.
     frame : Frame
@@ -103,7 +106,7 @@ class ImageSource:
         Goes up when the data are replaced, so that they are read again.
     """
 
-    key: object
+    image: str
     data: Any
     frame: Frame
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -194,23 +197,80 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """Write all objects again, into a result that is empty."""
+    """Write all objects of the image again, into a label map that is empty."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandEdit:
+    """What a stroke by hand did to one object.
+
+    Attributes
+    ----------
+    frame : Frame
+        Time point.
+    label : int
+        The object.
+    placed : PlacedPrompt
+        A `MaskEdit`: the voxels that it won or lost.
+    """
+
+    frame: Frame
+    label: int
+    placed: PlacedPrompt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Paint:
-    """Painted by hand into other objects than the current one; it is there already."""
+    """Painted by hand: an edit of each object that was touched. The label map holds it already."""
 
-    stroke: Stroke
+    edits: tuple[HandEdit, ...]
 
 
-Command = Show | Add | Replace | Remove | Run | Undo | Redo | SwitchTo | Reset | Delete | Paint
+@dataclass(frozen=True, slots=True, eq=False)
+class RestoredObject:
+    """An object of a saved session.
+
+    Attributes
+    ----------
+    steps : tuple of (PlacedPrompt or None, bool)
+        What was added (None: nothing), and whether the network ran then; empty where only its voxels are known.
+    mask : MaskEdit or None
+        Its mask.
+    shown : MaskEdit or None
+        Its voxels in the label map.
+    """
+
+    steps: tuple[tuple[PlacedPrompt | None, bool], ...]
+    mask: MaskEdit | None
+    shown: MaskEdit | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Restore:
+    """Objects of a saved session, as one action.
+
+    Attributes
+    ----------
+    current : mapping of Frame to int
+        Current object of each time point.
+    objects : mapping of (Frame, int) to RestoredObject
+        By time point and label.
+    """
+
+    current: Mapping[Frame, int]
+    objects: Mapping[tuple[Frame, int], RestoredObject]
+
+
+Command = (
+    Show | Add | Replace | Remove | Run | Undo | Redo | SwitchTo | Reset | Delete | Paint | Restore
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
-    """New values (z, y, x) of one object's mask in a box."""
+    """New values (z, y, x) of one object's mask in a box, at one time point."""
 
+    frame: Frame
     label: int
     box: Box
     mask: NDArray[np.uint8]
@@ -223,21 +283,19 @@ class CommandOutcome:
     Attributes
     ----------
     label : int
-        The current object.
+        The current object of the time point that is open.
     placed : tuple of PlacedPrompt
-        Its prompts, oldest first.
+        Its prompts in force, oldest first.
     changes : tuple of Change
-        To be written into the result, in order.
-    strokes : tuple of (Stroke, bool)
-        Strokes by hand to be taken back (True) or made again (False), in order.
-    prompts : mapping of int to int
-        Number of prompts of each object.
+        To be written into the label map, as one action.
+    prompts : mapping of Frame to mapping of int to int
+        Number of prompts of each object, by time point and label.
     can_undo, can_redo : bool
-        Whether there is something to take back or do again.
-    waiting : bool
-        Whether there are prompts that no prediction has seen.
+        Whether there is something to take back or do again in the image.
+    went_to : Frame or None
+        Time point of what was undone or done again; None for other commands.
     stopped : NNInteractiveError or None
-        Why there is no prediction with the new placed, which are kept: the user stopped it, or memory ran out.
+        Why there is no prediction with the new prompts, which are kept: the user stopped it, or memory ran out.
     prediction : Prediction or None
         What the engine said.
     device : str
@@ -247,20 +305,19 @@ class CommandOutcome:
     label: int
     placed: tuple[PlacedPrompt, ...]
     changes: tuple[Change, ...] = ()
-    strokes: tuple[tuple[Stroke, bool], ...] = ()
-    prompts: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    prompts: Mapping[Frame, Mapping[int, int]] = field(default_factory=lambda: MappingProxyType({}))
     can_undo: bool = False
     can_redo: bool = False
-    waiting: bool = False
+    went_to: Frame | None = None
     stopped: NNInteractiveError | None = None
     prediction: Prediction | None = None
     device: str = ""
 
 
 def fold(
-    placed: tuple[PlacedPrompt, ...], commands: Iterable[Command]
+    placed: tuple[PlacedPrompt, ...], commands: Iterable[Command], frame: Frame, label: int
 ) -> tuple[PlacedPrompt, ...] | None:
-    """Prompts after commands that have not run yet; None where only running them will tell."""
+    """Prompts of an object after commands that have not run yet; None where only running them will tell."""
     for command in commands:
         match command:
             case Add():
@@ -272,7 +329,10 @@ def fold(
                 placed = tuple(m for m in placed if m.uid != command.uid)
             case Reset():
                 placed = ()
-            case Run() | Show() | Paint():
+            case Paint():
+                own = (e.placed for e in command.edits if (e.frame, e.label) == (frame, label))
+                placed = (*placed, *own)
+            case Run() | Show():
                 pass
             case _:
                 return None

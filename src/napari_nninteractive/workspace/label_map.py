@@ -1,9 +1,14 @@
-"""Writing objects into the array of labels: finished objects keep their voxels."""
+"""The label map: all objects of an image in one array, and the rules of who wins a voxel.
+
+Each object has a label of its own. A voxel belongs to one object: who has it keeps it, unless objects may overwrite
+others; what they cover comes back where they withdraw. Painting by hand wins always.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -11,83 +16,176 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.core.frame import Frame
+from napari_nninteractive.core.prompts import MaskEdit
 from napari_nninteractive.workspace.commands import Change, Stroke
 
-__all__ = [
-    "CoveredLabels",
-    "apply_stroke",
-    "count",
-    "difference",
-    "dtype_for",
-    "numbered",
-    "painted_edits",
-    "write",
-]
+__all__ = ["Key", "LabelMap", "count", "difference", "dtype_for", "edits_of", "numbered"]
 
 _CHUNK = 64
 _COUNTED = 1 << 20  # voxels counted in one go
 
-
-def dtype_for(label: int) -> np.dtype[Any]:
-    """Smallest dtype of the result that holds a label."""
-    return np.dtype(np.uint8 if label < 256 else np.uint16 if label < 65536 else np.uint32)
+Key = tuple[int | slice | EllipsisType, ...]
+"""A part of an array: its index."""
 
 
-def apply_stroke(labels: Any, stroke: Stroke, *, back: bool) -> Counter[int]:
-    """Take a stroke by hand back, or make it again; what was written over it since stays.
+class LabelMap:
+    """Labels of all objects of an image, their sizes, and the numbers that they are shown with.
 
     Parameters
     ----------
-    labels : array
-        All labels of the layer; changed in place.
+    array : ndarray of unsigned int
+        Label of the object at each voxel, 0 for none; along all axes of the image, channels included, which hold the
+        same. Changed in place, and replaced by a wider one where a label asks for it.
+    numbers : mapping of int to int, optional
+        By label: number that the object is shown with, where it is not its label.
+    channel_axis : int, optional
+        Axis of the channels, where the array has one.
+
+    Attributes
+    ----------
+    array : ndarray of unsigned int
+        The labels.
+    numbers : dict
+        Given by the user; several objects may share one.
+    voxels : Counter
+        Voxels of each label.
+    """
+
+    def __init__(
+        self,
+        array: NDArray[Any],
+        numbers: Mapping[int, int] | None = None,
+        channel_axis: int | None = None,
+    ) -> None:
+        self.array = array
+        self.numbers: dict[int, int] = dict(numbers or {})
+        self.voxels: Counter[int] = Counter()
+        self.channel_axis = channel_axis
+        self._covered: dict[tuple[Frame, int], _CoveredLabels] = {}
+
+    def number(self, label: int) -> int:
+        """Return what an object is shown with."""
+        return self.numbers.get(label, label)
+
+    def reserve(self, label: int) -> None:
+        """Widen the array, where its type does not hold a label."""
+        if label > np.iinfo(self.array.dtype).max:
+            self.array = self.array.astype(dtype_for(label))
+
+    def mask(self, frame: Frame, label: int) -> NDArray[np.bool_]:
+        """Voxels (z, y, x) of an object at a time point."""
+        whole = Box.of_shape(frame.volume_shape)
+        return np.asarray(frame.read(self.array, whole) == label)
+
+    def recount(self) -> Counter[int]:
+        """Count the voxels of each label anew; reads all of them."""
+        self.voxels = count(self._one_channel(self.array))
+        return self.voxels
+
+    def shown(self, key: Key) -> NDArray[Any]:
+        """Part of the map with the numbers that its objects are shown with; a copy."""
+        return numbered(np.asarray(self.array[key]), self.numbers)
+
+    def write(self, changes: Sequence[Change], *, overwrite: bool = False) -> list[Key]:
+        """Write new masks of objects, as one action: voxels are first given up by all, then taken.
+
+        Parameters
+        ----------
+        changes : sequence of Change
+            What is new.
+        overwrite : bool
+            Whether objects may cover others, which come back where they withdraw.
+
+        Returns
+        -------
+        list of tuple
+            Parts of the array that may differ now.
+        """
+        if changes:
+            self.reserve(max(change.label for change in changes))
+        for change in changes:
+            self._withdraw(change)
+        for change in changes:
+            self._take(change, overwrite=overwrite)
+        return [change.frame.key(change.box) for change in changes]
+
+    def painted(self, stroke: Stroke) -> None:
+        """Count what was painted by hand into the array, where it is already."""
+        old, new = (self._one_channel(values) for values in (stroke.old, stroke.new))
+        self.voxels.update(difference(old, new))
+
+    def _one_channel(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Channels hold the same: the first one counts."""
+        if self.channel_axis is None:
+            return values
+        return np.asarray(values[(slice(None),) * self.channel_axis + (0,)])
+
+    def _withdraw(self, change: Change) -> None:
+        """Give up the voxels that an object no longer has; what lies under them comes back."""
+        now = change.frame.read(self.array, change.box)
+        left = (now == change.label) & (change.mask == 0)
+        if left.any():
+            new = now.copy()
+            new[left] = self._under(change).take(change.box, left)[left]
+            self._put(change, now, new)
+
+    def _take(self, change: Change, *, overwrite: bool) -> None:
+        """Give an object the voxels that it may have."""
+        now = change.frame.read(self.array, change.box)
+        taken = (change.mask != 0) & (now != change.label) & (overwrite | (now == 0))
+        if taken.any():
+            self._under(change).put(change.box, now, taken & (now != 0))
+            new = now.copy()
+            new[taken] = change.label
+            self._put(change, now, new)
+
+    def _under(self, change: Change) -> _CoveredLabels:
+        return self._covered.setdefault((change.frame, change.label), _CoveredLabels())
+
+    def _put(self, change: Change, old: NDArray[Any], new: NDArray[Any]) -> None:
+        self.voxels.update(difference(old, new))
+        change.frame.write(self.array, change.box, new)
+
+
+def edits_of(stroke: Stroke, frame: Frame) -> Iterator[tuple[Frame, int, MaskEdit]]:
+    """Give what a stroke by hand does to each object that it touches.
+
+    Parameters
+    ----------
     stroke : Stroke
-        In labels of objects.
-    back : bool
-        Whether it is taken back.
+        In labels of objects, along all axes of the image.
+    frame : Frame
+        Which axes are space; the others stand where the stroke was made.
 
-    Returns
-    -------
-    Counter
-        How many voxels each label won or lost.
+    Yields
+    ------
+    Frame, int, MaskEdit
+        Time point, label, and the voxels that the object loses or wins; losses come first.
     """
-    part = labels[stroke.key]
-    before = part.copy()
-    was, becomes = (stroke.new, stroke.old) if back else (stroke.old, stroke.new)
-    where = stroke.touched & ((part == was) | (part == 0))
-    part[where] = becomes[where]
-    return difference(before, part)
+    space = frame.spatial
+    others = [a for a in range(frame.ndim) if a not in space]
+    # Channels hold the same, so that one is enough.
+    sizes = [1 if a == frame.channels else stroke.touched.shape[a] for a in others]
+    pad = 3 - len(space)
+    z, y, x = (0,) * pad + tuple(stroke.start[a] for a in space)
+    for offset in np.ndindex(*sizes):
+        key: list[Any] = [slice(None)] * frame.ndim
+        for axis, at in zip(others, offset, strict=True):
+            key[axis] = int(at)
+        position = [
+            s if isinstance(k, slice) else s + k for s, k in zip(stroke.start, key, strict=True)
+        ]
+        touched, old, new = (
+            values[tuple(key)] for values in (stroke.touched, stroke.old, stroke.new)
+        )
+        for values, won in ((old, False), (new, True)):
+            for label in np.unique(values[touched]).tolist():
+                if label:
+                    mask = (touched & (values == label)).reshape((1,) * pad + touched.shape)
+                    yield frame.at(position), int(label), MaskEdit(mask, (z, y, x), won)
 
 
-def numbered(labels: NDArray[Any], numbers: Mapping[int, int]) -> NDArray[Any]:
-    """Labels with other numbers in their place.
-
-    Parameters
-    ----------
-    labels : ndarray of unsigned int
-        Any shape.
-    numbers : mapping of int to int
-        Number by label; the other labels stay as they are.
-
-    Returns
-    -------
-    ndarray
-        A copy, of a dtype that holds all numbers.
-    """
-    dtype = np.promote_types(labels.dtype, dtype_for(max([1, *numbers.values()])))
-    out = labels.astype(dtype)
-    if labels.dtype.itemsize < 4:
-        table = np.arange(np.iinfo(labels.dtype).max + 1, dtype=dtype)
-        for label, number in numbers.items():
-            if label < len(table):
-                table[label] = number
-        np.take(table, labels, out=out)
-    else:
-        for label, number in numbers.items():
-            out[labels == label] = number
-    return out
-
-
-class CoveredLabels:
+class _CoveredLabels:
     """Labels that lie under others, in chunks that exist only where there are some."""
 
     def __init__(self) -> None:
@@ -120,44 +218,6 @@ def _within(index: Index3, part: Box) -> tuple[slice, slice, slice]:
     return part.shift((-z * _CHUNK, -y * _CHUNK, -x * _CHUNK)).slices
 
 
-def write(
-    labels: Any, frame: Frame, change: Change, covered: CoveredLabels, *, overwrite: bool = False
-) -> Counter[int]:
-    """Write the new mask of an object into the labels.
-
-    Parameters
-    ----------
-    labels : array
-        All labels of the layer; changed in place.
-    frame : Frame
-        Where the volume lies in it.
-    change : Change
-        What is new.
-    covered : CoveredLabels
-        What lies under this object.
-    overwrite : bool
-        Whether it may cover other objects. They come back where it withdraws.
-
-    Returns
-    -------
-    Counter
-        How many voxels each label won or lost.
-    """
-    now = frame.read(labels, change.box)
-    want, own = change.mask != 0, now == change.label
-    taken = want & ~own & (overwrite | (now == 0))
-    left = own & ~want
-    new = now.copy()
-    covered.put(change.box, now, taken & (now != 0))
-    new[taken] = change.label
-    new[left] = covered.take(change.box, left)[left]
-    if not (taken.any() or left.any()):
-        return Counter()
-    counts = difference(now, new)
-    frame.write(labels, change.box, new)
-    return counts
-
-
 def count(labels: NDArray[Any]) -> Counter[int]:
     """Voxels of each label but 0, in any number of axes."""
     found: Counter[int] = Counter()
@@ -187,16 +247,35 @@ def difference(old: NDArray[Any], new: NDArray[Any]) -> Counter[int]:
     return counts
 
 
-def painted_edits(
-    mask: NDArray[np.bool_], shown: NDArray[np.bool_], free: NDArray[np.bool_]
-) -> list[tuple[NDArray[np.bool_], bool]]:
-    """What was painted into an object (True) and erased from it (False), from its masks in the engine and in the layer.
+def numbered(labels: NDArray[Any], numbers: Mapping[int, int]) -> NDArray[Any]:
+    """Labels with other numbers in their place.
 
     Parameters
     ----------
-    mask, shown : ndarray of bool
-        (z, y, x), in the engine and in the layer.
-    free : ndarray of bool
-        (z, y, x), where the layer has no object: what another one covers was not erased.
+    labels : ndarray of unsigned int
+        Any shape.
+    numbers : mapping of int to int
+        Number by label; the other labels stay as they are.
+
+    Returns
+    -------
+    ndarray
+        A copy, of a dtype that holds all numbers.
     """
-    return [(shown & ~mask, True), (mask & free, False)]
+    dtype = np.promote_types(labels.dtype, dtype_for(max([1, *numbers.values()])))
+    out = labels.astype(dtype)
+    if labels.dtype.itemsize < 4:
+        table = np.arange(np.iinfo(labels.dtype).max + 1, dtype=dtype)
+        for label, number in numbers.items():
+            if label < len(table):
+                table[label] = number
+        np.take(table, labels, out=out)
+    else:
+        for label, number in numbers.items():
+            out[labels == label] = number
+    return out
+
+
+def dtype_for(label: int) -> np.dtype[Any]:
+    """Smallest dtype of the result that holds a label."""
+    return np.dtype(np.uint8 if label < 256 else np.uint16 if label < 65536 else np.uint32)

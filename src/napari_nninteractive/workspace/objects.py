@@ -1,26 +1,31 @@
-"""What is known of the objects in one result."""
+"""What is known of the objects of one image, beside their voxels: names, prompts, which labels are taken."""
 
 from __future__ import annotations
 
-from collections import Counter
+import csv
+import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from napari_nninteractive.core.frame import Frame
-from napari_nninteractive.workspace.label_map import CoveredLabels
+from napari_nninteractive.errors import SessionError
+from napari_nninteractive.files import atomic_write
+from napari_nninteractive.workspace.label_map import LabelMap
 
-__all__ = ["ObjectRow", "ObjectTable"]
+__all__ = ["ObjectRow", "ObjectTable", "table", "write_table"]
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectRow:
-    """An object, for the table.
+    """An object, for a table.
 
     Attributes
     ----------
     label : int
         Its own label.
     number : int
-        What its voxels hold in the layer; its label, or a number that it shares with others.
+        What its voxels are shown with; its label, or a number that it shares with others.
     name : str
         As the user named it.
     voxels : int
@@ -44,35 +49,26 @@ class ObjectRow:
 
 @dataclass(slots=True, eq=False)
 class ObjectTable:
-    """Sizes, names and numbers of prompts by label.
+    """The objects of one label map.
 
     Attributes
     ----------
-    voxels : Counter
-        Voxels of each label.
+    labels : LabelMap
+        Their voxels, sizes and numbers.
     names : dict
-        Given by the user.
-    numbers : dict
-        Given by the user or to a new object, where it is not the label.
-    made : dict
+        By label, where the user gave one.
+    made : mapping
         By frame: number of prompts of each object that was made in it.
-    covered : dict
-        What lies under each object.
     drawn : set of int
         Labels that something was drawn for.
-    by_hand : set of int
-        Labels that were painted by hand while another object was the current one.
     highest : int
         Largest label that was given out.
     """
 
-    voxels: Counter[int] = field(default_factory=Counter)
+    labels: LabelMap
     names: dict[int, str] = field(default_factory=dict)
-    numbers: dict[int, int] = field(default_factory=dict)
-    made: dict[Frame, dict[int, int]] = field(default_factory=dict)
-    covered: dict[int, CoveredLabels] = field(default_factory=dict)
+    made: Mapping[Frame, Mapping[int, int]] = field(default_factory=dict)
     drawn: set[int] = field(default_factory=set)
-    by_hand: set[int] = field(default_factory=set)
     highest: int = 0
 
     @property
@@ -85,26 +81,21 @@ class ObjectTable:
         made = [f for f, objects in self.made.items() if label in objects]
         return frame if frame in made else made[-1] if made else None
 
-    def emptied(self, shape: tuple[int, ...]) -> ObjectTable:
-        """What is known of the same objects where none has voxels yet: for a new layer of a shape."""
+    def moved_to(self, labels: LabelMap, shape: tuple[int, ...]) -> ObjectTable:
+        """Return the table of the same objects in a new label map of a shape, where none has voxels yet."""
         made = {f: dict(objects) for f, objects in self.made.items() if f.shape == shape}
         if not made:  # the image is another one now
-            return ObjectTable()
-        return ObjectTable(
-            names=dict(self.names),
-            numbers=dict(self.numbers),
-            made=made,
-            drawn=set(self.drawn),
-            highest=self.highest,
-        )
+            return ObjectTable(labels)
+        labels.numbers = dict(self.labels.numbers)
+        return ObjectTable(labels, dict(self.names), made, set(self.drawn), self.highest)
 
     def next_label(self, current: int) -> int:
         """Label for another object: after all that is used, as label or number, and after the current one."""
-        return 1 + max([current, *self.used(), *self.numbers.values()])
+        return 1 + max([current, *self.used(), *self.labels.numbers.values()])
 
     def used(self) -> set[int]:
         """Labels of which there is something."""
-        return {n for n, count in self.voxels.items() if count > 0} | {
+        return {n for n, count in self.labels.voxels.items() if count > 0} | {
             n for n, count in self.prompts.items() if count > 0
         }
 
@@ -114,35 +105,63 @@ class ObjectTable:
             return self.highest + 1
         return max(self.highest, 1)
 
-    def number(self, label: int) -> int:
-        """What an object's voxels hold in the layer."""
-        return self.numbers.get(label, label)
-
     def owner(self, number: int, current: int) -> int:
         """Object that voxels painted with a number go to: the current one, if it has it; 0 stays 0."""
-        if number == 0 or self.number(current) == number:
-            return current if number else 0
-        for label in sorted(self.used()):
-            if self.number(label) == number:
+        label = 0 if number == 0 else self._known_owner(number, current)
+        return self._new_owner(number) if label is None else label
+
+    def _known_owner(self, number: int, current: int) -> int | None:
+        for label in (current, *sorted(self.used()), number):
+            if self.labels.number(label) == number:
                 return label
-        if self.number(number) == number:
-            return number
-        self.highest = max([self.highest, *self.used()]) + 1  # its label is taken
-        self.numbers[self.highest] = number
+        return None
+
+    def _new_owner(self, number: int) -> int:
+        """Give out a label for a number whose own label is taken."""
+        self.highest = max([self.highest, *self.used()]) + 1
+        self.labels.numbers[self.highest] = number
         return self.highest
 
     def rows(self, voxel: float, current: int) -> list[ObjectRow]:
         """All objects by label, for voxels of a volume."""
-        prompts = self.prompts
+        prompts, voxels = self.prompts, self.labels.voxels
         return [
             ObjectRow(
                 label,
-                self.number(label),
+                self.labels.number(label),
                 self.names.get(label, f"Object {label}"),
-                self.voxels[label],
-                self.voxels[label] * voxel,
+                voxels[label],
+                voxels[label] * voxel,
                 prompts.get(label, 0),
                 label == current,
             )
             for label in sorted(self.used())
         ]
+
+
+def table(rows: list[ObjectRow], unit: str) -> str:
+    """Objects as CSV with a header; volumes in a unit."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "number", "name", "voxels", f"volume ({unit})", "prompts"])
+    writer.writerows(
+        [r.label, r.number, r.name, r.voxels, f"{r.volume:.6g}", r.prompts] for r in rows
+    )
+    return text.getvalue()
+
+
+def write_table(path: str | Path, rows: list[ObjectRow], unit: str) -> None:
+    """Write the table of objects.
+
+    Raises
+    ------
+    SessionError
+        If the file cannot be written.
+    """
+    try:
+        with atomic_write(path) as beside:
+            beside.write_text(table(rows, unit), encoding="utf-8")
+    except OSError as error:
+        raise SessionError(
+            f"{path} cannot be written ({error.strerror}): choose another folder."
+        ) from error

@@ -1,246 +1,210 @@
-"""What is open, what is on its way to the engine, and what came back: the queue under the client. Qt-free.
-
-Each action becomes a command that the worker runs in order. Until it has run it is pending: the placed that are shown
-are those that the engine has, and the pending ones after them, so nothing that was clicked is lost.
-"""
+"""Commands on their way to the workspace: run in order on a worker, pending until they have run."""
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-from psygnal import Signal
+import numpy as np
+from numpy.typing import NDArray
 
-from napari_nninteractive.engine.results import Prediction
-from napari_nninteractive.errors import Cancelled, NNInteractiveError, PromptError
+from napari_nninteractive.core.frame import Frame
+from napari_nninteractive.core.prompts import MaskEdit
 from napari_nninteractive.workspace.commands import (
-    Add,
     Command,
     CommandOutcome,
     ImageSource,
     ModelChoice,
-    PlacedPrompt,
-    SwitchTo,
-    fold,
+    Paint,
 )
-from napari_nninteractive.workspace.jobs import Job, LabelTarget, WorkerLike, record, run_job
-from napari_nninteractive.workspace.objects import ObjectRow, ObjectTable
+from napari_nninteractive.workspace.label_map import Key, LabelMap
 from napari_nninteractive.workspace.workspace import Workspace
 
-__all__ = ["CommandQueue"]
+__all__ = ["CommandQueue", "Job", "LabelTarget", "WorkerLike"]
+
+
+class WorkerLike(Protocol):
+    """What runs jobs, one after the other, on another thread or at once."""
+
+    def submit(
+        self,
+        run: Callable[[Any], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[BaseException], None],
+        progress: Callable[[Any], None] = ...,
+    ) -> None:
+        """Queue a job."""
+
+    def cancel(self) -> None:
+        """Stop the running job."""
+
+    def discard(self) -> None:
+        """Drop all jobs."""
+
+    def close(self) -> None:
+        """End."""
+
+
+class LabelTarget(Protocol):
+    """What shows a label map; a Labels layer, in the window."""
+
+    @property
+    def labels(self) -> LabelMap:
+        """The label map."""
+
+    def redraw(self, parts: Sequence[Key]) -> None:
+        """Show what was written into parts of it."""
+
+    def renumber(self) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+        """Show the map's numbers: what to compute on another thread, and what then to do with it here."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A command on its way, with all it needs.
+
+    Attributes
+    ----------
+    source : ImageSource
+        Image and time point that it is for.
+    target : LabelTarget
+        Where its objects are shown.
+    choice : ModelChoice
+        The model.
+    label : int
+        The object to begin with, where the time point has none.
+    command : Command or None
+        What to do; None only opens the image.
+    overwrite, probability : bool
+        Whether objects may cover others; whether the network's probability is asked for.
+    """
+
+    source: ImageSource
+    target: LabelTarget
+    choice: ModelChoice
+    label: int
+    command: Command | None
+    overwrite: bool = False
+    probability: bool = False
 
 
 class CommandQueue:
-    """Commands for what is open, in order, and what is shown meanwhile.
+    """Hands jobs to a worker, and knows which have not run yet.
 
     Parameters
     ----------
     worker : WorkerLike
-        Runs the commands.
-    workspace : Workspace, optional
-        Where they are run; with the real models by default.
-
-    Attributes
-    ----------
-    auto_run, overwrite, probability : bool
-        Predict after each prompt; let objects cover others; ask for the network's probability.
+        Runs them.
+    workspace : Workspace
+        What they run on.
     """
 
-    prompts_changed = Signal(object)  # tuple of placed to show
-    changed = Signal()  # anything that the panel shows
-    progressed = Signal(object)  # engine Progress, or None
-    predicted = Signal(object, object)  # ImageSource, Prediction
-    failed = Signal(object)  # the exception
-    changed_without_prediction = Signal()  # the object changed without the network
-    frame_wanted = Signal(object)  # Frame to go to
-    choice_refused = Signal(object)  # ModelChoice that goes on in its place
-
-    def __init__(self, worker: WorkerLike, workspace: Workspace | None = None) -> None:
-        self._worker, self._workspace = worker, workspace or Workspace()
-        self._choice = ModelChoice()
-        self._source: ImageSource | None = None
-        self._target: LabelTarget | None = None
-        self._tables: dict[LabelTarget | None, ObjectTable] = {}
-        self._targets: dict[
-            object, LabelTarget
-        ] = {}  # by image: where its objects were written last
-        self._committed: tuple[PlacedPrompt, ...] = ()
+    def __init__(self, worker: WorkerLike, workspace: Workspace) -> None:
+        self._worker, self._workspace = worker, workspace
         self._pending: list[Job] = []
-        self._uids = itertools.count(1)
-        self._last: CommandOutcome | None = None
-        self._label = 1
-        self._jobs = 0
-        self.auto_run, self.overwrite, self.probability = True, False, False
-        self.same_number = False
-        self.prediction: Prediction | None = None
-
-    # What there is
+        self._running: set[object] = set()
 
     @property
-    def source(self) -> ImageSource | None:
-        """The image."""
-        return self._source
-
-    @property
-    def target(self) -> LabelTarget | None:
-        """Where its objects are written."""
-        return self._target
-
-    @property
-    def table(self) -> ObjectTable:
-        """What is known of its objects."""
-        return self._tables.setdefault(self._target, ObjectTable())
-
-    @property
-    def workspace(self) -> Workspace:
-        """Where commands run; to be used on the worker's thread only."""
-        return self._workspace
-
-    @property
-    def choice(self) -> ModelChoice:
-        """The model."""
-        return self._choice
-
-    @property
-    def label(self) -> int:
-        """Label of the current object."""
-        switches = [j.command for j in self._pending if isinstance(j.command, SwitchTo)]
-        return switches[-1].label if switches else self._label
-
-    @property
-    def placed(self) -> tuple[PlacedPrompt, ...] | None:
-        """Prompts of the current object, pending ones included; None where an undo must run first."""
-        commands = [j.command for j in self._pending if j.command is not None]
-        last = max((i for i, c in enumerate(commands) if isinstance(c, SwitchTo)), default=-1)
-        if last >= 0 and commands[last].label not in self.table.prompts:  # type: ignore[union-attr]
-            return fold((), commands[last + 1 :])
-        return fold(self._committed, commands)
+    def pending(self) -> tuple[Job, ...]:
+        """Jobs that have not ended, in order."""
+        return tuple(self._pending)
 
     @property
     def busy(self) -> bool:
         """Whether something runs or waits."""
-        return self._jobs > 0
+        return bool(self._running)
 
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is something to take back."""
-        return any(j.command is not None for j in self._pending) or (
-            self._last is not None and self._last.can_undo
-        )
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is something to do again."""
-        return self._last is not None and self._last.can_redo
-
-    @property
-    def waiting(self) -> bool:
-        """Whether there are prompts that no prediction has seen."""
-        return self._last is not None and self._last.waiting
-
-    @property
-    def device(self) -> str:
-        """Where the last command ran; "" before the first."""
-        return "" if self._last is None else self._last.device
-
-    def objects(self) -> list[ObjectRow]:
-        """All objects of the result, by label."""
-        spacing = self._source.spacing if self._source is not None else (1.0, 1.0, 1.0)
-        return self.table.rows(math.prod(spacing), self.label)
-
-    # Commands and what comes of them
-
-    def _submit(self, command: Command | None, source: ImageSource | None = None) -> None:
-        """Queue a command for what is open, or for another time point of it."""
-        if self._source is None or self._target is None:
-            self.failed.emit(
-                PromptError("There is no image to segment: open one, then choose it at the top.")
-            )
-            return
-        job = Job(
-            source or self._source,
-            self._target,
-            self._choice,
-            self._label,
-            command,
-            self.overwrite,
-            self.probability,
-        )
-        if isinstance(command, Add):
-            self.table.drawn.add(self.label)
+    def submit(
+        self,
+        job: Job,
+        done: Callable[[Job, CommandOutcome], None],
+        failed: Callable[[Job, BaseException], None],
+        progress: Callable[[Any], None],
+    ) -> None:
+        """Queue a job; `done` or `failed` gets it when it is no longer pending."""
         self._pending.append(job)
-        self._jobs += 1
-        workspace = self._workspace
-        self._worker.submit(
-            lambda call: run_job(workspace, job, call),
-            partial(self._done, job),
-            partial(self._failed, job),
-            self.progressed.emit,
+
+        def ended(act: Callable[[Job, Any], None], value: Any) -> None:
+            if job in self._pending:
+                self._pending.remove(job)
+            act(job, value)
+
+        self._start(
+            lambda call: self._run(job, call),
+            partial(ended, done),
+            partial(ended, failed),
+            progress,
         )
-        self.changed.emit()
 
-    def work(self, make: Callable[[], Any], then: Callable[[Any], Any]) -> None:
-        """Make something on the worker's thread, then go on with it here."""
-        self._jobs += 1
+    def work(
+        self,
+        make: Callable[[], Any],
+        then: Callable[[Any], object],
+        failed: Callable[[BaseException], object],
+    ) -> None:
+        """Make something on the worker's thread, in order with the jobs, then go on with it here."""
+        self._start(lambda _: make(), then, failed, lambda _: None)
 
-        def done(value: Any) -> None:
-            self._jobs -= 1
-            then(value)
-            self.progressed.emit(None)
+    def forget(self) -> None:
+        """Regard no job as pending any more; those that are on their way still run."""
+        self._pending.clear()
 
-        def failed(error: BaseException) -> None:
-            self._jobs -= 1
-            self.failed.emit(error)
-            self.changed.emit()
+    def cancel(self) -> None:
+        """Stop the running job, if it can be stopped."""
+        self._worker.cancel()
 
-        self._worker.submit(lambda _: make(), done, failed)
+    def discard(self) -> None:
+        """Drop all jobs."""
+        self._worker.discard()
+        self._pending.clear()
+        self._running.clear()
 
-    def _settle(self, job: Job) -> bool:
-        """Whether a job that has ended was for what is open now."""
-        self._jobs -= 1
-        self.progressed.emit(None)
-        if job not in self._pending:
-            return False
-        self._pending.remove(job)
-        return job.source is self._source
+    def close(self) -> None:
+        """Drop all jobs, and end the worker."""
+        self._worker.close()
+        self._pending.clear()
+        self._running.clear()
 
-    def _done(self, job: Job, outcome: CommandOutcome) -> None:
-        current = self._settle(job)
-        record(self._tables.setdefault(job.target, ObjectTable()), job, outcome)
-        if current:
-            self._committed, self._label, self._last = outcome.placed, outcome.label, outcome
-            self._show()
-        if outcome.prediction is not None and outcome.prediction.forwards:
-            self.prediction = outcome.prediction
-            self.predicted.emit(job.source, outcome.prediction)
-        elif outcome.changes:
-            self.changed_without_prediction.emit()
-        if isinstance(outcome.stopped, Cancelled):
-            self.failed.emit(Cancelled("Stopped. The prompt is kept; Run predicts with it."))
-        elif outcome.stopped is not None:
-            self.failed.emit(outcome.stopped)
-        self.changed.emit()
+    def _start(
+        self,
+        run: Callable[[Any], Any],
+        done: Callable[[Any], object],
+        failed: Callable[[BaseException], object],
+        progress: Callable[[Any], None],
+    ) -> None:
+        token = object()
+        self._running.add(token)
 
-    def _failed(self, job: Job, error: BaseException) -> None:
-        current = self._settle(job)
-        loaded = self._workspace.choice
-        refused = loaded is not None and job.choice != loaded
-        if refused and job.choice == self._choice and loaded is not None:
-            self._choice = loaded  # the one that was asked for cannot be had
-            self.choice_refused.emit(loaded)
-        if refused and current and job.command is not None and job.choice != self._choice:
-            self._submit(job.command)  # with the model that there is: what was drawn is not lost
-        if current:
-            self._show()
-        self.failed.emit(error)
-        self.changed.emit()
-        if not isinstance(error, NNInteractiveError | MemoryError | OSError):
-            raise error  # ours to mend: napari shows it with its traceback
+        def ended(act: Callable[[Any], object], value: Any) -> None:
+            self._running.discard(token)
+            act(value)
 
-    def _show(self) -> None:
-        placed = self.placed
-        if placed is not None:
-            self.prompts_changed.emit(placed)
+        self._worker.submit(
+            run, lambda value: ended(done, value), lambda error: ended(failed, error), progress
+        )
+
+    def _run(self, job: Job, call: Any) -> CommandOutcome:
+        """Run a job, on the worker's thread."""
+        self._workspace.open(job.choice, job.source, job.label)
+        if job.command is None:
+            return self._workspace.outcome()
+        return self._workspace.do(
+            job.command,
+            call.cancel,
+            call.progress,
+            probability=job.probability,
+            masks=lambda frame, label: self._mask_before(job, frame, label),
+        )
+
+    def _mask_before(self, job: Job, frame: Frame, label: int) -> NDArray[np.bool_]:
+        """What the label map held of an object before what was painted since, which waits here with its command."""
+        mask = job.target.labels.mask(frame, label)
+        waiting = [one for one in self.pending if one.target is job.target]
+        for one in reversed(waiting):
+            for edit in reversed(one.command.edits if isinstance(one.command, Paint) else ()):
+                painted = edit.placed.prompt
+                if (edit.frame, edit.label) == (frame, label) and isinstance(painted, MaskEdit):
+                    mask[painted.bounds.slices][painted.mask] = not painted.value
+        return mask

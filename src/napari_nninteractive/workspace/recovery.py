@@ -1,29 +1,46 @@
-"""Keeps the user's work: sessions in files, a recovery file, the table of objects. Qt-free."""
+"""Keeps the user's work: sessions in files, and a recovery file for when the program ends too early. Qt-free."""
 
 from __future__ import annotations
 
-import csv
-import io
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import platformdirs
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from scipy import ndimage
 
+from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.frame import Frame
+from napari_nninteractive.core.prompts import MaskEdit
 from napari_nninteractive.errors import SessionError
+from napari_nninteractive.session_file.values import (
+    SavedFrame,
+    SavedImage,
+    SavedModel,
+    SavedObject,
+    SavedSession,
+    SavedStep,
+)
 from napari_nninteractive.workspace import session_file
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.commands import ImageSource, PlacedPrompt
-from napari_nninteractive.workspace.label_map import difference
-from napari_nninteractive.workspace.objects import ObjectRow
-from napari_nninteractive.workspace.session_file import SavedFrame, SavedObject, SavedSession
+from napari_nninteractive.workspace.commands import (
+    ImageSource,
+    PlacedPrompt,
+    Restore,
+    RestoredObject,
+)
+from napari_nninteractive.workspace.object_steps import ObjectSteps
+from napari_nninteractive.workspace.workspace import Workspace
 
-__all__ = ["SavedWork", "recovery_folder", "table", "write_table"]
+__all__ = ["SavedWork", "recovery_folder"]
+
+_SLAB = 1 << 22  # voxels looked at in one go
 
 
 def recovery_folder() -> Path:
@@ -47,9 +64,8 @@ class SavedWork:
         self._folder = folder or recovery_folder()
         # For each image its file, and a lock that is held as long as the program runs: how others know that the file
         # is not theirs to recover.
-        self._recovery: dict[object, tuple[Path, FileLock]] = {}
-        # What was in the layer before: looked for once, for reading a whole series takes long. What is done later is
-        # known without.
+        self._recovery: dict[str, tuple[Path, FileLock]] = {}
+        # Time points that held labels before the panel was opened; scanning a series is slow, so it is done once.
         self._scanned: tuple[weakref.ref[Any], list[Frame]] | None = None
 
     def save(
@@ -70,35 +86,35 @@ class SavedWork:
         source, target = client.source, client.target
         if source is None or target is None:
             raise SessionError("There is no image, so nothing to save: choose one at the top.")
-        table, choice, workspace = client.table, client.choice, client.workspace
-        labels, names, numbers = target.labels(1), dict(table.names), dict(table.numbers)
+        choice, workspace = client.choice, client.workspace
+        labels, names = target.labels, dict(client.table.names)
+        numbers = dict(labels.numbers)
 
         def work() -> Path:
-            frames = []
-            uid = _uid(source)
-            made = [k[1] for k in workspace.images() if isinstance(k, tuple) and k[0] == uid]
-            for frame in (*made, *self._others(labels, source.frame, made)):
-                label, objects = workspace.save((uid, frame))
-                result = session_file.pieces(labels, frame)
-                frames.append(SavedFrame(frame.index, frame.channel, label, objects, result))
-            if not any(frame.objects or frame.result for frame in frames):
+            array = labels.array
+            made = workspace.frames(source.image)
+            frames = [
+                _saved_frame(workspace, source.image, frame, _pieces(array, frame))
+                for frame in (*made, *self._others(array, source.frame, made))
+            ]
+            if not any(frame.objects for frame in frames):
                 raise SessionError("There is nothing to save yet: make an object first.")
-            shape = source.frame.shape
-            session_file.write(
-                SavedSession(image, shape, choice, names, tuple(frames), numbers), path
+            session = SavedSession(
+                SavedImage(source.frame.shape, source.spacing, image),
+                SavedModel(choice.name, device=choice.device, precision=choice.precision),
+                tuple(frames),
+                names=names,
+                numbers=numbers,
             )
+            session_file.write(session, path)
             return Path(path)
 
         client.work(work, then)
 
-    def _others(self, labels: Any, frame: Frame, made: list[Frame]) -> list[Frame]:
+    def _others(self, labels: Any, frame: Frame, made: tuple[Frame, ...]) -> list[Frame]:
         """Time points that hold objects though nothing was done in them since the panel was opened."""
         if self._scanned is None or self._scanned[0]() is not labels:
-            found = [
-                one
-                for one in session_file.frames_like(frame)
-                if session_file.holds_any(labels, one)
-            ]
+            found = [one for one in _frames_like(frame) if any(_slabs(labels, one))]
             self._scanned = weakref.ref(labels), found
         there = {one.index for one in made}
         return [one for one in self._scanned[1] if one.index not in there]
@@ -118,15 +134,16 @@ class SavedWork:
         source = self._opened()
 
         def done(session: SavedSession) -> None:
-            if session.shape != source.frame.shape:
+            if session.image.shape != source.frame.shape:
                 self._client.failed.emit(
                     SessionError(
-                        f"{Path(path).name} is of the image {session.image} with shape {session.shape}, but the image "
-                        f"here has {source.frame.shape}: open that image first."
+                        f"{Path(path).name} is of the image {session.image.name} with shape {session.image.shape}, but "
+                        f"the image here has {source.frame.shape}: open that image first."
                     )
                 )
             elif self._client.source is source:
-                self._adopt(session, source, lambda: then(session))
+                self._adopt(session, source)
+                then(session)
 
         self._client.work(lambda: session_file.read(path), done)
 
@@ -146,20 +163,21 @@ class SavedWork:
             return [(path, session_file.read(path)) for path in self.recoverable()]
 
         def done(found: list[tuple[Path, SavedSession]]) -> None:
-            fitting = [(p, s) for p, s in found if s.shape == source.frame.shape]
-            fitting.sort(key=lambda pair: pair[1].image != image)
+            fitting = [(p, s) for p, s in found if s.image.shape == source.frame.shape]
+            fitting.sort(key=lambda pair: pair[1].image.name != image)
             if not fitting:
-                names = ", ".join(f"{s.image} {s.shape}" for _, s in found)
+                names = ", ".join(f"{s.image.name} {s.image.shape}" for _, s in found)
                 error = SessionError(f"What was kept is of {names or 'nothing'}: open that first.")
                 self._client.failed.emit(error)
             elif self._client.source is source:
                 path, session = fitting[0]
+                self._adopt(session, source)
 
-                def end() -> None:
+                def end(_: None) -> None:
                     self.discard(path)
                     then()
 
-                self._adopt(session, source, end)
+                self._client.work(lambda: None, end)
 
         self._client.work(work, done)
 
@@ -168,12 +186,12 @@ class SavedWork:
         source = self._client.source
         if source is not None and self._client.table.used():
             self._folder.mkdir(parents=True, exist_ok=True)
-            if _uid(source) not in self._recovery:
+            if source.image not in self._recovery:
                 path = self._folder / f"{uuid4().hex}.json"
                 lock = FileLock(_lock_of(path))
                 lock.acquire(timeout=0)
-                self._recovery[_uid(source)] = path, lock
-            self.save(self._recovery[_uid(source)][0], image)
+                self._recovery[source.image] = path, lock
+            self.save(self._recovery[source.image][0], image)
 
     def recoverable(self) -> list[Path]:
         """Recovery files of programs that did not end properly, the newest first."""
@@ -199,91 +217,95 @@ class SavedWork:
             raise SessionError("Open the image of the session first, then the session.")
         return self._client.source
 
-    def _adopt(
-        self, session: SavedSession, source: ImageSource, then: Callable[[], object]
-    ) -> None:
-        client, target = self._client, self._client.target
-        if target is None:
-            return
-        workspace, uid = client.workspace, _uid(source)
-        there = {n for f in session.frames for n in (f.label, *f.objects, *f.result)}
+    def _adopt(self, session: SavedSession, source: ImageSource) -> None:
+        """Bring the objects of a session into the image that is open."""
+        used = self._client.table.used()
+        there = {n for f in session.frames for n in (f.label, *f.objects)}
         # Objects that are here keep their labels: those of the session come after them.
-        shift = max(client.table.used()) if there & client.table.used() else 0
-        frames = [
-            (replace(source.frame, index=f.index, channel=f.channel), self._renewed(f, shift))
-            for f in session.frames
-        ]
+        shift = max(used) if there & used else 0
+        current: dict[Frame, int] = {}
+        objects: dict[tuple[Frame, int], RestoredObject] = {}
+        for one in session.frames:
+            frame = replace(source.frame, index=one.index, channel=one.channel)
+            current[frame] = one.label + shift
+            for label, saved in one.objects.items():
+                objects[frame, label + shift] = self._restored(saved, frame)
+        self._client.restore(
+            Restore(current, objects),
+            {label + shift: name for label, name in session.names.items()},
+            {label + shift: number + shift for label, number in session.numbers.items()},
+        )
 
-        def work() -> None:
-            for frame, one in frames:
-                workspace.take_over((uid, frame), one.label, one.objects)
-
-        def done(_: None) -> None:
-            table = client.table
-            table.names.update({label + shift: name for label, name in session.names.items()})
-            parts = []
-            for frame, one in frames:
-                for label, piece in one.result.items():
-                    labels, box = target.labels(label), piece.bounds.clip(frame.volume_shape)
-                    old = frame.read(labels, box).copy()
-                    inside = piece.mask[box.relative_to(piece.bounds).slices]
-                    inside = inside & (old == 0) if shift else inside
-                    new = old.copy()
-                    new[inside] = label
-                    table.voxels.update(difference(old, new))
-                    frame.write(labels, box, new)
-                    parts.append(frame.key(box))
-                table.highest = max([table.highest, one.label, *one.objects, *one.result])
-            target.redraw(parts)
-            client.set_numbers({n + shift: to + shift for n, to in session.numbers.items()})
-            client.refresh()
-            then()
-
-        client.work(work, done)
-
-    def _renewed(self, frame: SavedFrame, shift: int) -> SavedFrame:
-        """Same objects with labels so much higher, their prompts with uids that nobody has."""
+    def _restored(self, saved: SavedObject, frame: Frame) -> RestoredObject:
+        """Return an object of a file with prompts that have uids of their own, and voxels that lie in the image."""
         new_uid = self._client.new_uid
-        objects = {
-            label + shift: SavedObject(
-                tuple((PlacedPrompt(new_uid(), m.prompt, m.outline), ran) for m, ran in one.placed),
-                one.mask,
+        steps = tuple(
+            (
+                None if s.prompt is None else PlacedPrompt(new_uid(), s.prompt, s.outline),
+                s.predicted,
             )
-            for label, one in frame.objects.items()
-        }
-        result = {label + shift: piece for label, piece in frame.result.items()}
-        return replace(frame, label=frame.label + shift, objects=objects, result=result)
+            for s in saved.steps
+        )
+        return RestoredObject(steps, saved.mask, _clipped(saved.shown, frame))
 
 
-def table(rows: list[ObjectRow], unit: str) -> str:
-    """Objects as CSV with a header; volumes in a unit."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "number", "name", "voxels", f"volume ({unit})", "prompts"])
-    writer.writerows(
-        [r.label, r.number, r.name, r.voxels, f"{r.volume:.6g}", r.prompts] for r in rows
-    )
-    return text.getvalue()
+def _saved_frame(
+    workspace: Workspace, image: str, frame: Frame, pieces: Mapping[int, MaskEdit]
+) -> SavedFrame:
+    """All objects of a time point: those that were made here, and those that only the label map holds."""
+    made = workspace.objects(image, frame)
+    objects = {}
+    for label in sorted(made.keys() | pieces.keys()):
+        one, mask = made.get(label, (ObjectSteps(), None))
+        steps = tuple(
+            SavedStep(None, step.predicted)
+            if placed is None
+            else SavedStep(placed.prompt, step.predicted, placed.outline)
+            for step, placed in zip(one.steps, one.placed, strict=True)
+        )
+        objects[label] = SavedObject(steps, mask, pieces.get(label))
+    return SavedFrame(frame.index, frame.channel, workspace.current(image, frame), objects)
 
 
-def write_table(path: str | Path, rows: list[ObjectRow], unit: str) -> None:
-    """Write the table of objects.
-
-    Raises
-    ------
-    SessionError
-        If the file cannot be written.
-    """
-    try:
-        Path(path).write_text(table(rows, unit), encoding="utf-8")
-    except OSError as error:
-        raise SessionError(
-            f"{path} cannot be written ({error.strerror}): choose another folder."
-        ) from error
+def _pieces(labels: Any, frame: Frame) -> dict[int, MaskEdit]:
+    """Voxels of each label of a time point, cropped."""
+    boxes: dict[int, Box] = {}
+    for start, block in _slabs(labels, frame):
+        for label, found in enumerate(ndimage.find_objects(block), start=1):
+            if found is not None:
+                box = Box.from_slices(found).shift((start, 0, 0))
+                boxes[label] = boxes.get(label, box).union(box)
+    return {
+        label: MaskEdit(frame.read(labels, box) == label, box.start) for label, box in boxes.items()
+    }
 
 
-def _uid(source: ImageSource) -> object:
-    return source.key[0] if isinstance(source.key, tuple) else source.key
+def _frames_like(frame: Frame) -> Iterator[Frame]:
+    """All time points of a frame's image, with its channel."""
+    still = (*frame.spatial, *(() if frame.channels is None else (frame.channels,)))
+    sizes = [1 if a in still else n for a, n in enumerate(frame.shape)]
+    for index in np.ndindex(*sizes):
+        yield replace(frame, index=tuple(int(i) for i in index))
+
+
+def _slabs(labels: Any, frame: Frame) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Parts of a time point that hold labels: their first slice and their voxels."""
+    depth, height, width = frame.volume_shape
+    step = max(1, _SLAB // (height * width))
+    for z in range(0, depth, step):
+        box = Box((z, 0, 0), (min(z + step, depth), height, width))
+        block = frame.read(labels, box)
+        if block.any():
+            yield z, block.astype(np.int64)
+
+
+def _clipped(piece: MaskEdit | None, frame: Frame) -> MaskEdit | None:
+    """Return the part of a piece that lies in the image."""
+    if piece is None:
+        return None
+    box = piece.bounds.clip(frame.volume_shape)
+    mask = piece.mask[box.relative_to(piece.bounds).slices]
+    return MaskEdit(mask, box.start) if mask.any() else None
 
 
 def _lock_of(path: Path) -> Path:

@@ -1,26 +1,32 @@
-"""The engine's side of the panel: objects with their prompts, and one history over all of them.
+"""All objects of all images: commands in, what they changed out; one history for each image.
 
-Everything here runs on the worker's thread and knows neither napari nor Qt. Undo follows what the user did, across
-objects: each moment is the steps of every object, which the engine toggles into masks without the network.
+It stands on the engine's pure steps, as the `InferenceSession` does: a command plays steps from one state of an object
+to the next, and the new moment takes the place of the old one, or it does not. Not for several threads at once.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import takewhile
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nninteractive.core.frame import Frame
+from napari_nninteractive.core.plan import Plan
 from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
-from napari_nninteractive.engine.history import ObjectState, State, Step, in_force
-from napari_nninteractive.engine.preload import open_torch_libraries
-from napari_nninteractive.engine.results import CancelToken, Prediction
+from napari_nninteractive.core.volume import Volume
+from napari_nninteractive.engine.history import State
+from napari_nninteractive.engine.normalize import Normalization, measure
+from napari_nninteractive.engine.results import CancelToken, Monitor, Prediction
 from napari_nninteractive.errors import (
     Cancelled,
     DeviceMemoryError,
     NNInteractiveError,
     PromptError,
+    SessionError,
 )
 from napari_nninteractive.workspace.commands import (
     Add,
@@ -36,131 +42,106 @@ from napari_nninteractive.workspace.commands import (
     Remove,
     Replace,
     Reset,
+    Restore,
     Run,
     Show,
-    Stroke,
     SwitchTo,
     Undo,
 )
-from napari_nninteractive.workspace.session_file import SavedObject
+from napari_nninteractive.workspace.engines import load_chosen
+from napari_nninteractive.workspace.history import History, Moment
+from napari_nninteractive.workspace.object_steps import (
+    NOTHING,
+    ObjectKey,
+    ObjectSteps,
+    difference_of,
+    says_object,
+    steps_of_saved,
+)
 
 if TYPE_CHECKING:
-    from napari_nninteractive.engine.session import InferenceSession
+    from napari_nninteractive.engine.engine import Engine
+    from napari_nninteractive.engine.estimate import Estimate
+    from napari_nninteractive.engine.predict import Predictor
 
-__all__ = ["Moment", "Workspace", "load_session", "measure_cost"]
+__all__ = ["Workspace"]
 
-Steps = tuple[Step, ...]
-ProgressLike = Callable[[Any], object]
-
-
-def load_session(choice: ModelChoice) -> InferenceSession:
-    """Load a model; imports torch, so not on the thread of the window.
-
-    Raises
-    ------
-    ModelError, SessionError
-        If the model or the device is not there.
-    """
-    open_torch_libraries()
-    from napari_nninteractive.engine.session import InferenceSession
-
-    return InferenceSession.from_pretrained(
-        choice.name,
-        choice.device,
-        precision=choice.precision,  # type: ignore[arg-type]  # checked there
-    )
-
-
-def measure_cost(session: InferenceSession) -> str:
-    """Time one pass of the network on a small patch, and say what it means."""
-    from napari_nninteractive.engine.estimate import estimate
-
-    found = estimate(session.model, precision=session.precision)  # type: ignore[arg-type]
-    memory = f"{found.bytes / 2**30:.1f} GB" if found.bytes >= 2**30 else f"{found.bytes >> 20} MB"
-    return f"About {found.seconds:.1g} s and {memory} for a prompt, more for large objects ({found.device})."
+MaskReader = Callable[[Frame, int], NDArray[np.bool_]]
+"""Gives the voxels (z, y, x) that the label map held of an object at a time point, before the command."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
-    """All objects of one image at one time.
+class _Opened:
+    """The volume that is open: one time point of one image."""
 
-    Attributes
-    ----------
-    label : int
-        The current object.
-    objects : mapping of int to tuple of Step
-        What was done to each object.
-    strokes : tuple of Stroke
-        What was painted by hand into objects that were not the current one.
-    """
-
-    label: int
-    objects: Mapping[int, Steps] = field(default_factory=lambda: MappingProxyType({}))
-    strokes: tuple[Stroke, ...] = ()
-
-    def with_steps(self, steps: Steps) -> Moment:
-        """Moment in which the current object has other steps."""
-        return replace(self, objects=MappingProxyType({**self.objects, self.label: steps}))
+    image: str
+    frame: Frame
+    version: int
+    volume: Volume
+    normalization: Normalization
+    engine: Engine
+    predictor: Predictor
 
 
-@dataclass(slots=True, eq=False)
-class _Timeline:
-    """A moment with its past and future."""
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What a command may use while it runs."""
 
-    now: Moment
-    past: list[Moment] = field(default_factory=list)
-    future: list[Moment] = field(default_factory=list)
-
-    def become(self, moment: Moment, *, joined: bool = False) -> None:
-        if not (joined and self.past):
-            self.past.append(self.now)
-        self.future.clear()
-        self.now = moment
+    monitor: Monitor
+    probability: bool
+    masks: MaskReader | None
 
 
 class Workspace:
-    """Runs commands on a session.
+    """Runs commands on the objects of images.
 
     Parameters
     ----------
     load : callable
-        Makes a session for a `ModelChoice`.
-    cost : callable, optional
-        Says what a prompt will cost with a session.
+        Makes an `Engine` of a `ModelChoice`.
+    estimate : callable, optional
+        Says what a prediction will cost with an engine.
     """
 
     def __init__(
         self,
-        load: Callable[[ModelChoice], InferenceSession] = load_session,
-        cost: Callable[[InferenceSession], str] | None = None,
+        load: Callable[[ModelChoice], Engine] = load_chosen,
+        estimate: Callable[[Engine], Estimate] | None = None,
     ) -> None:
-        self._load, self._cost = load, cost
+        self._load, self._estimate = load, estimate
         self._choice: ModelChoice | None = None
-        self._session: InferenceSession | None = None
-        self._opened: object = None
-        self._version = 0
-        self._timelines: dict[object, _Timeline] = {}
-        self._placed: dict[
-            int, PlacedPrompt
-        ] = {}  # by identity of the prompt, which the placed prompt keeps alive
+        self._engine: Engine | None = None
+        self._opened: _Opened | None = None
+        self._state: State | None = None  # of the current object of what is open
+        self._histories: dict[str, History] = {}
+        self._uids = itertools.count(1)
 
     @property
-    def session(self) -> InferenceSession | None:
-        """The session, once there is one."""
-        return self._session
+    def engine(self) -> Engine | None:
+        """The model that is loaded; None before the first."""
+        return self._engine
 
     @property
     def choice(self) -> ModelChoice | None:
-        """The model that is loaded; None before the first."""
+        """How it was chosen; None before the first."""
         return self._choice
 
-    def cost(self) -> str:
-        """What a prompt will cost, in words; "" where that is not known."""
-        if self._session is None or self._cost is None:
-            return ""
-        return self._cost(self._session)
+    @property
+    def volume(self) -> Volume | None:
+        """The volume that is open; None where there is none."""
+        return None if self._opened is None else self._opened.volume
 
-    def ready(self, choice: ModelChoice, source: ImageSource, label: int) -> InferenceSession:
+    def new_uid(self) -> int:
+        """Return a uid that no prompt has; may be called from any thread."""
+        return next(self._uids)
+
+    def cost(self) -> Estimate | None:
+        """Return what a prediction will cost; None where that is not known."""
+        if self._engine is None or self._estimate is None:
+            return None
+        return self._estimate(self._engine)
+
+    def open(self, choice: ModelChoice, source: ImageSource, label: int) -> None:
         """Load the model and open the image, where they are not open yet.
 
         Parameters
@@ -168,306 +149,341 @@ class Workspace:
         choice : ModelChoice
             Which model.
         source : ImageSource
-            Which image. Objects made in it before are there again.
+            Which image, and time point. Objects made in it before are there again.
         label : int
             First object, where there was none.
-        """
-        if self._session is None or choice != self._choice:
-            session = self._load(choice)
-            self._session, self._choice, self._opened = session, choice, None
-        if (self._opened, self._version) != (source.key, source.version):
-            self._leave()
-            self._session.set_image(source.frame.select(source.data), _spacing_of(source))
-            self._opened, self._version = source.key, source.version
-            timeline = self._timelines.setdefault(source.key, _Timeline(Moment(label)))
-            self._restore(timeline.now)
-        return self._session
 
-    def forget(self, key: object) -> None:
-        """Drop the objects of an image."""
-        self._timelines.pop(key, None)
-        if self._opened == key:
-            self._opened, self._session = None, None
+        Raises
+        ------
+        ModelError, SessionError, ImageError
+            If the model cannot be loaded, or the image cannot be segmented.
+        """
+        if self._engine is None or choice != self._choice:
+            engine = self._load(choice)
+            self._engine, self._choice = engine, choice
+        engine, before = self._engine, self._opened
+        place = (source.image, source.frame, source.version)
+        if before is not None and (before.image, before.frame, before.version) == place:
+            if before.engine is not engine:
+                predictor = engine.open(before.volume, before.normalization)
+                self._opened = replace(before, engine=engine, predictor=predictor)
+            return
+        self._leave()
+        spacing = source.spacing[3 - len(source.frame.spatial) :]
+        volume = Volume.open(source.frame.select(source.data), spacing)
+        normalization = measure(volume)
+        predictor = engine.open(volume, normalization)
+        self._opened = _Opened(*place, volume, normalization, engine, predictor)
+        history = self._histories.setdefault(source.image, History())
+        if source.frame not in history.now.current:
+            history.now = history.now.with_current({source.frame: label})
+        self._state = self._state_now()
+
+    def forget(self, image: str) -> None:
+        """Drop all objects of an image."""
+        self._histories.pop(image, None)
+        if self._opened is not None and self._opened.image == image:
+            self._opened = self._state = None
 
     def do(
         self,
         command: Command,
         cancel: CancelToken | None = None,
-        progress: ProgressLike | None = None,
+        progress: Callable[[Any], object] | None = None,
         *,
         probability: bool = False,
+        masks: MaskReader | None = None,
     ) -> CommandOutcome:
-        """Run a command on the open image.
+        """Run a command on the image that is open.
+
+        Parameters
+        ----------
+        command : Command
+            What the user did.
+        cancel : CancelToken, optional
+            Stops between two passes of the network when set.
+        progress : callable, optional
+            Called with a `Progress` after each pass.
+        probability : bool
+            Whether to give the network's probability.
+        masks : callable, optional
+            Gives what the label map holds of an object that was not made here.
+
+        Returns
+        -------
+        CommandOutcome
+            What changed, and what is then.
 
         Raises
         ------
-        PromptError, SessionError, Cancelled
-            As the session's methods; nothing has changed then.
+        PromptError
+            If a prompt cannot be used, or there is no image.
+        SessionError, Cancelled
+            If the network failed, or `cancel` was set. As with every error, nothing has changed then.
         """
-        options: dict[str, Any] = {
-            "cancel": cancel,
-            "progress": progress,
-            "probability": probability,
-        }
+        call = _Call(Monitor(progress, cancel), probability, masks)
         match command:
             case Add():
-                return self._add(command, options)
-            case Run():
-                return self._predict(lambda s: s.predict(**options))
-            case Replace():
-                index = self._index(command.placed.uid)
-                self._placed[id(command.placed.prompt)] = command.placed
-                prompt = command.placed.prompt
-                return self._predict(lambda s: s.replace(index, prompt, **options))
-            case Remove():
-                index = self._index(command.uid)
-                return self._predict(lambda s: s.remove(index, **options))
+                return self._add(command, call)
+            case Run() | Replace() | Remove():
+                return self._play_again(command, call)
             case Undo() | Redo():
                 return self._travel(back=isinstance(command, Undo))
             case Show():
-                return self._show()
+                return self.outcome(changes=self._changes(Moment(), self._history().now))
             case Paint():
-                timeline = self._timeline()
-                strokes = (*timeline.now.strokes, command.stroke)
-                timeline.become(replace(timeline.now, strokes=strokes))
-                return self.outcome()
+                return self._paint(command, call)
+            case Restore():
+                return self._restore(command)
             case _:
-                return self._rearrange(command)
+                return self._rearrange(command, call)
 
-    def images(self) -> tuple[Any, ...]:
-        """Images that something was done in."""
-        return tuple(key for key, line in self._timelines.items() if line.past or line.future)
-
-    def save(self, key: object) -> tuple[int, dict[int, SavedObject]]:
-        """Current label and all objects of an image."""
-        timeline = self._timelines.get(key)
-        if timeline is None:
-            return 1, {}
-        session = self._ready()
-        empty = State.empty(session.volume.shape)
-        return timeline.now.label, {
-            label: self._saved(empty.moved_to(steps))
-            for label, steps in timeline.now.objects.items()
-            if steps
-        }
-
-    def take_over(self, key: object, label: int, objects: Mapping[int, SavedObject]) -> None:
-        """Take over saved objects as one action; the image that is open must have the shape of theirs."""
-        self._ready()
-        timeline = self._timelines.setdefault(key, _Timeline(Moment(label)))
-        steps = {n: self._steps(saved) for n, saved in objects.items()}
-        objects_now = MappingProxyType({**timeline.now.objects, **steps})
-        timeline.become(replace(timeline.now, label=label, objects=objects_now))
-        if key == self._opened:
-            self._restore(timeline.now)
-
-    def _saved(self, state: State) -> SavedObject:
-        taken = [(s.prompt, s.predicted) for s in state.steps]
-        start = len([p for p, _ in taken if p is not None]) - len(state.prompts)
-        placed: list[tuple[PlacedPrompt, bool]] = []
-        for prompt, ran in taken:
-            if prompt is not None:
-                placed.append((self._placed_of(prompt), ran))
-            elif ran and placed:
-                placed[-1] = (placed[-1][0], True)
-        box = state.mask.bounds()
-        mask = None if box is None else MaskEdit(state.mask.read(box) != 0, box.start)
-        return SavedObject(tuple(placed[start:]), mask)
-
-    def _steps(self, saved: SavedObject) -> Steps:
-        """Steps that lead to the saved mask without the network."""
-        empty = self._empty()
-        after = empty.mask
-        if saved.mask is not None:
-            draft = after.draft()
-            draft.write(saved.mask.bounds, saved.mask.mask)
-            after = draft.finish()
-        delta = empty.mask.difference(after)
-        for placed, _ in saved.placed:
-            self._placed[id(placed.prompt)] = placed
-        steps = [Step(placed.prompt, ran) for placed, ran in saved.placed]
-        if not steps and saved.mask is None:
+    def frames(self, image: str) -> tuple[Frame, ...]:
+        """Time points of an image that objects were made in."""
+        history = self._histories.get(image)
+        if history is None:
             return ()
-        last = steps.pop() if steps else Step(None, True)
-        return (*steps, Step(last.prompt, last.predicted, delta, delta))
+        made = [frame for (frame, _), one in history.now.objects.items() if one.steps]
+        return tuple(dict.fromkeys(made))
+
+    def objects(
+        self, image: str, frame: Frame
+    ) -> Mapping[int, tuple[ObjectSteps, MaskEdit | None]]:
+        """What was done to each object of a time point, by label, and its mask, cropped."""
+        history = self._histories.get(image, History())
+        empty = State.empty(frame.volume_shape)
+        out = {}
+        for (where, label), one in history.now.objects.items():
+            if where == frame and one.steps:
+                mask = empty.moved_to(one.steps).mask
+                box = mask.bounds()
+                edit = None if box is None else MaskEdit(mask.read(box) != 0, box.start)
+                out[label] = one, edit
+        return out
+
+    def current(self, image: str, frame: Frame) -> int:
+        """Label of the current object of a time point; 1 where it was never open."""
+        history = self._histories.get(image)
+        return 1 if history is None else history.now.current.get(frame, 1)
 
     def outcome(self, **what: Any) -> CommandOutcome:
-        """What is now."""
-        timeline, session = self._timeline(), self._ready()
-        prompts = {
-            label: len(in_force([s.prompt for s in steps]))
-            for label, steps in timeline.now.objects.items()
-        }
+        """Summarise the current state of the image that is open; `what` are fields of the outcome."""
+        opened, history = self._ready(), self._history()
+        prompts: dict[Frame, dict[int, int]] = {}
+        for (frame, label), one in history.now.objects.items():
+            prompts.setdefault(frame, {})[label] = one.count
         return CommandOutcome(
-            label=timeline.now.label,
-            placed=tuple(self._placed_of(p) for p in session.prompts),
-            prompts=MappingProxyType(prompts),
-            can_undo=bool(timeline.past),
-            can_redo=bool(timeline.future),
-            waiting=_waits(timeline.now.objects.get(timeline.now.label, ())),
-            device=f"{session.model.device}, {session.precision}",
+            label=self._key()[1],
+            placed=history.steps_of(self._key()).in_force,
+            prompts=prompts,
+            can_undo=bool(history.past),
+            can_redo=bool(history.future),
+            device=f"{opened.engine.device}, {opened.engine.precision}",
             **what,
         )
 
-    # Inside
+    # What is open
 
-    def _ready(self) -> InferenceSession:
-        if self._session is None or self._opened is None:
+    def _ready(self) -> _Opened:
+        if self._opened is None:
             raise PromptError("There is no image open; choose one in the panel.")
-        return self._session
+        return self._opened
+
+    def _history(self) -> History:
+        return self._histories[self._ready().image]
+
+    def _key(self) -> ObjectKey:
+        """Key of the current object."""
+        frame = self._ready().frame
+        return frame, self._history().now.current[frame]
 
     def _leave(self) -> None:
         """Close the image; where nothing was done, its label is free again."""
-        timeline = self._timelines.get(self._opened)
-        if timeline is not None and not timeline.past and not timeline.future:
-            del self._timelines[self._opened]
-        self._opened = None
+        opened = self._opened
+        self._opened = self._state = None
+        history = None if opened is None else self._histories.get(opened.image)
+        if opened is None or history is None or not history.is_untouched(opened.frame):
+            return
+        current = {f: n for f, n in history.now.current.items() if f != opened.frame}
+        history.now = Moment(history.now.objects, current)
 
-    def _timeline(self) -> _Timeline:
+    def _state_now(self) -> State:
+        """State of the current object, from its steps."""
+        return self._empty().moved_to(self._history().steps_of(self._key()).steps)
+
+    def _current_state(self) -> State:
         self._ready()
-        return self._timelines[self._opened]
+        if self._state is None:
+            self._state = self._state_now()
+        return self._state
 
-    def _placed_of(self, prompt: Prompt) -> PlacedPrompt:
-        return self._placed[id(prompt)]
+    def _empty(self) -> State:
+        return State.empty(self._ready().frame.volume_shape)
 
-    def _index(self, uid: int) -> int:
-        for index, prompt in enumerate(self._ready().prompts):
-            if self._placed_of(prompt).uid == uid:
-                return index
-        raise PromptError("This prompt no longer counts; draw it again.")
+    # Commands
 
-    def _add(self, command: Add, options: dict[str, Any]) -> CommandOutcome:
+    def _add(self, command: Add, call: _Call) -> CommandOutcome:
         """All prompts as one action; they are kept where the prediction is cancelled or has not enough memory."""
-        session, before = self._ready(), self._ready().export()
-        for placed in command.placed:
-            self._placed[id(placed.prompt)] = placed
-        *first, last = command.placed
-        begun = self._changed_label()
+        state, last = self._current_state(), command.placed[-1].prompt
+        predicts = command.predict and not isinstance(last, InitialMask | MaskEdit)
         stopped: NNInteractiveError | None = None
-        predicts = command.predict and not isinstance(last.prompt, InitialMask | MaskEdit)
-        given = (*session.prompts, *(placed.prompt for placed in command.placed))
-        nothing = before.state.mask.bounds() is None and not any(_is_object(p) for p in given)
-        if predicts and nothing:
+        given = (*state.prompts, *(one.prompt for one in command.placed))
+        if predicts and state.mask.bounds() is None and not any(map(says_object, given)):
             predicts = False
             stopped = PromptError(
                 "So far you said only what is not the object: mark the object too."
             )
+        waiting: Plan = [(one.prompt, False) for one in command.placed]
         try:
-            for placed in first:
-                session.add(placed.prompt, predict=False)
-            prediction = session.add(last.prompt, predict=False) if not predicts else None
-            if prediction is None:
-                try:
-                    prediction = session.add(last.prompt, predict=True, **options)
-                except (Cancelled, DeviceMemoryError) as error:
-                    prediction, stopped = session.add(last.prompt, predict=False), error
-        except BaseException:
-            session.restore(before)
-            raise
-        return self._record(before, prediction, begun, stopped, joined=command.joined)
+            new, prediction = self._play(state, [*waiting[:-1], (last, predicts)], call)
+        except (Cancelled, DeviceMemoryError) as error:
+            if not predicts:
+                raise
+            stopped = error
+            new, prediction = self._play(state, waiting, call)
+        placed = (*self._history().steps_of(self._key()).placed, *command.placed)
+        return self._played(new, placed, prediction, stopped=stopped, joined=command.joined)
 
-    def _predict(self, run: Callable[[InferenceSession], Prediction]) -> CommandOutcome:
-        session = self._ready()
-        before, begun = session.export(), self._changed_label()
-        return self._record(before, run(session), begun)
+    def _play_again(self, command: Run | Replace | Remove, call: _Call) -> CommandOutcome:
+        """Predict now, or go back to the state before a prompt and run the later ones again."""
+        state, made = self._current_state(), self._history().steps_of(self._key())
+        if isinstance(command, Run):
+            if not state.prompts:
+                raise SessionError("There is no prompt to predict from; add one first.")
+            new, prediction = self._play(state, [(None, True)], call)
+            return self._played(new, (*made.placed, None), prediction)
+        uid = command.placed.uid if isinstance(command, Replace) else command.uid
+        at = made.step_of(uid)
+        if at is None:
+            raise PromptError("This prompt no longer counts; draw it again.")
+        later = [(step.prompt, step.predicted) for step in made.steps[at + 1 :]]
+        placed = made.placed[at + 1 :]
+        if isinstance(command, Replace):
+            later.insert(0, (command.placed.prompt, made.steps[at].predicted))
+            placed = (command.placed, *placed)
+        start = state.moved_to(made.steps[:at])
+        new, prediction = self._play(start, later, call)
+        return self._played(new, (*made.placed[:at], *placed), prediction)
 
-    def _changed_label(self) -> int:
-        return self._timeline().now.label
+    def _play(self, start: State, plan: Plan, call: _Call) -> tuple[State, Prediction]:
+        """Run steps from a state of the current object on."""
+        from napari_nninteractive.engine.steps import check_prompt, play
 
-    def _record(
+        opened = self._ready()
+        for prompt, _ in plan:
+            if prompt is not None:
+                check_prompt(prompt, opened.volume.shape, opened.engine.kinds)
+        return play(
+            opened.predictor,
+            self._current_state(),
+            start,
+            plan,
+            call.monitor,
+            probability=call.probability,
+        )
+
+    def _played(
         self,
-        before: ObjectState,
+        new: State,
+        placed: tuple[PlacedPrompt | None, ...],
         prediction: Prediction,
-        label: int,
-        stopped: NNInteractiveError | None = None,
         *,
+        stopped: NNInteractiveError | None = None,
         joined: bool = False,
     ) -> CommandOutcome:
-        after = self._ready().export().state
-        changes = _difference(label, before.state, after)
-        timeline = self._timeline()
-        timeline.become(timeline.now.with_steps(after.steps), joined=joined)
+        """Make a state that of the current object."""
+        key, history = self._key(), self._history()
+        changes = difference_of(key, self._current_state(), new)
+        moment = history.now.with_objects({key: ObjectSteps(new.steps, placed)})
+        history.did(moment, key[0], joined=joined)
+        self._state = new
         return self.outcome(changes=changes, prediction=prediction, stopped=stopped)
 
     def _travel(self, *, back: bool) -> CommandOutcome:
-        timeline = self._timeline()
-        source, target = timeline.past, timeline.future
-        if not back:
-            source, target = target, source
-        if not source:
+        history = self._history()
+        left = history.back() if back else history.forward()
+        if left is None:
             return self.outcome()
-        old, new = timeline.now, source.pop()
-        target.append(old)
-        timeline.now = new
-        return self._go(old, new)
+        old, frame = left
+        return self.outcome(changes=self._arrive(old), went_to=frame)
 
-    def _show(self) -> CommandOutcome:
-        empty = self._empty()
-        changes: tuple[Change, ...] = ()
-        for label, steps in self._timeline().now.objects.items():
-            changes += _difference(label, empty, empty.moved_to(steps))
-        strokes = _strokes_between((), self._timeline().now.strokes)
-        return self.outcome(changes=changes, strokes=strokes)
-
-    def _rearrange(self, command: SwitchTo | Reset | Delete) -> CommandOutcome:
-        timeline = self._timeline()
-        old = timeline.now
-        objects = dict(old.objects)
-        label = old.label
+    def _rearrange(self, command: SwitchTo | Reset | Delete, call: _Call) -> CommandOutcome:
+        key, history = self._key(), self._history()
+        moment = history.now
         match command:
             case SwitchTo():
-                label = command.label
+                self._find((key[0], command.label), call)
+                moment = moment.with_current({key[0]: command.label})
             case Reset():
-                objects[label] = ()
+                moment = moment.with_objects({key: NOTHING})
             case Delete():
-                objects.pop(command.label, None)
-        timeline.become(replace(old, label=label, objects=MappingProxyType(objects)))
-        return self._go(old, timeline.now)
+                self._find((key[0], command.label), call)
+                moment = moment.with_objects({(key[0], command.label): NOTHING})
+        old = history.now
+        history.did(moment, key[0])
+        return self.outcome(changes=self._arrive(old))
 
-    def _go(self, old: Moment, new: Moment) -> CommandOutcome:
-        """Bring the session from one moment to another."""
-        state = self._ready().export().state
-        changes: tuple[Change, ...] = ()
-        for label in sorted(old.objects.keys() | new.objects.keys()):
-            before, after = old.objects.get(label, ()), new.objects.get(label, ())
+    def _paint(self, command: Paint, call: _Call) -> CommandOutcome:
+        """Add an edit to each object that was touched; the label map holds them already."""
+        history, old = self._history(), self._history().now
+        made: dict[ObjectKey, ObjectSteps] = {}
+        for edit in command.edits:
+            key = (edit.frame, edit.label)
+            self._find(key, call)
+            before = made.get(key) or history.steps_of(key)
+            state = State.empty(edit.frame.volume_shape).moved_to(before.steps)
+            new = self._edited(state, edit.placed.prompt)
+            made[key] = ObjectSteps(new.steps, (*before.placed, edit.placed))
+        frame = command.edits[0].frame if command.edits else self._ready().frame
+        history.did(old.with_objects(made), frame)
+        return self.outcome(changes=self._arrive(old))
+
+    def _restore(self, command: Restore) -> CommandOutcome:
+        history, old = self._history(), self._history().now
+        made = {
+            key: steps_of_saved(key[0].volume_shape, one) for key, one in command.objects.items()
+        }
+        made = {key: one for key, one in made.items() if one.steps}
+        history.did(old.with_objects(made).with_current(command.current), self._ready().frame)
+        self._arrive(old)
+        shown = [(key, one.shown) for key, one in command.objects.items() if one.shown is not None]
+        changes = tuple(
+            Change(frame, label, piece.bounds, piece.mask.astype(np.uint8))
+            for (frame, label), piece in shown
+        )
+        return self.outcome(changes=changes)
+
+    def _find(self, key: ObjectKey, call: _Call) -> None:
+        """Take over an object that the label map holds but nothing was done to here: its mask is its first step."""
+        history = self._history()
+        if key in history.now.objects or key in history.found or call.masks is None:
+            return
+        mask = call.masks(*key)
+        if mask.any():
+            prompt = InitialMask(mask)
+            state = self._edited(State.empty(key[0].volume_shape), prompt)
+            history.found[key] = ObjectSteps(state.steps, (PlacedPrompt(self.new_uid(), prompt),))
+
+    def _edited(self, state: State, prompt: Prompt) -> State:
+        """State after a mask or an edit, which need no network."""
+        from napari_nninteractive.engine.steps import play
+
+        return play(self._ready().predictor, state, state, [(prompt, False)], Monitor())[0]
+
+    def _arrive(self, old: Moment) -> tuple[Change, ...]:
+        """Make the state fit the moment that is now; return what differs from an older one."""
+        changes = self._changes(old, self._history().now)
+        self._state = None
+        return changes
+
+    def _changes(self, old: Moment, new: Moment) -> tuple[Change, ...]:
+        """What differs between two moments, by time point and label."""
+        history = self._history()
+        changes: list[Change] = []
+        keys = [*new.objects, *(key for key in old.objects if key not in new.objects)]
+        for key in sorted(keys, key=lambda k: (k[0].index, k[1])):
+            before, after = history.steps_of(key, old), history.steps_of(key, new)
             if before is not after:
-                start = state if label == old.label else self._empty().moved_to(before)
-                changes += _difference(label, start, start.moved_to(after))
-        self._restore(new)
-        return self.outcome(changes=changes, strokes=_strokes_between(old.strokes, new.strokes))
-
-    def _restore(self, moment: Moment) -> None:
-        state = self._empty().moved_to(moment.objects.get(moment.label, ()))
-        self._session.restore(ObjectState(state))  # type: ignore[union-attr]
-
-    def _empty(self) -> State:
-        return State.empty(self._session.volume.shape)  # type: ignore[union-attr]
-
-
-def _is_object(prompt: Prompt) -> bool:
-    """Whether a prompt says where the object is."""
-    return isinstance(prompt, InitialMask) or prompt.positive
-
-
-def _spacing_of(source: ImageSource) -> tuple[float, ...]:
-    return source.spacing[3 - len(source.frame.spatial) :]
-
-
-def _strokes_between(
-    old: tuple[Stroke, ...], new: tuple[Stroke, ...]
-) -> tuple[tuple[Stroke, bool], ...]:
-    """Strokes to take back, the last one first, and those to make again."""
-    same = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(old, new, strict=False)))
-    return (*((s, True) for s in reversed(old[same:])), *((s, False) for s in new[same:]))
-
-
-def _waits(steps: Steps) -> bool:
-    """Whether the last thing was a prompt without a prediction."""
-    if not steps or steps[-1].predicted:
-        return False
-    return not isinstance(steps[-1].prompt, InitialMask | MaskEdit)
-
-
-def _difference(label: int, before: State, after: State) -> tuple[Change, ...]:
-    box = before.mask.difference(after.mask).bounds
-    return () if box is None else (Change(label, box, after.mask.read(box)),)
+                start = State.empty(key[0].volume_shape).moved_to(before.steps)
+                changes += difference_of(key, start, start.moved_to(after.steps))
+        return tuple(changes)

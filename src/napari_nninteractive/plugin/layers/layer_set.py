@@ -75,7 +75,7 @@ class LayerSet:
         self.result = results[key]
         self.result.listen()
         in_layer = frame.channels is not None and frame.channels < frame.ndim
-        self.result.channels = frame.channels if in_layer else None
+        self.result.labels.channel_axis = frame.channels if in_layer else None
         self.strokes = ScribblePrompts(
             layer_of(
                 ScribblePrompts.role, lambda: ScribblePrompts.make(image, frame.shape, extent)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from napari_nninteractive.plugin.layers.paint_events import on_all, read_stroke
 from napari_nninteractive.plugin.layers.style import KEY, aligned, tag
 from napari_nninteractive.workspace.commands import Stroke
-from napari_nninteractive.workspace.label_map import count, difference, dtype_for, numbered
+from napari_nninteractive.workspace.label_map import Key, LabelMap, dtype_for
 
 __all__ = ["ObjectsLayer", "PaintListener"]
 
@@ -22,11 +21,11 @@ __all__ = ["ObjectsLayer", "PaintListener"]
 class PaintListener(Protocol):
     """Told what the user does in the layer."""
 
-    def painted(self, stroke: Stroke, counts: Counter[int]) -> None:
-        """Objects won and lost voxels by a stroke; `stroke` is in labels of objects."""
+    def painted(self, stroke: Stroke) -> None:
+        """Objects won and lost voxels by a stroke, in labels of objects; the label map holds it."""
 
-    def counted(self, counts: Counter[int]) -> None:
-        """All voxels were counted anew."""
+    def recount(self) -> None:
+        """Voxels may have to be counted anew."""
 
     def picked(self, label: int) -> None:
         """An object was picked."""
@@ -35,19 +34,11 @@ class PaintListener(Protocol):
         """Label of the object that voxels painted with a number of the layer go to."""
 
 
-@dataclass(slots=True, eq=False)
-class _Split:
-    """Labels of the objects, where the layer shows other numbers."""
-
-    labels: NDArray[Any]
-    numbers: dict[int, int]
-
-
 class ObjectsLayer:
-    """LabelTarget of the client.
+    """Shows a label map in a Labels layer.
 
-    Each object has a label of its own. The layer shows these, or the numbers that the user gave to objects, of which
-    several may share one; the labels are then kept beside it.
+    The layer's data are the map's array as long as objects are shown with their labels, else an array of the numbers
+    that the user gave to objects, of which several may share one.
 
     Parameters
     ----------
@@ -58,8 +49,8 @@ class ObjectsLayer:
 
     Attributes
     ----------
-    channels : int or None
-        Axis of the channels, where the layer has one.
+    labels : LabelMap
+        The objects. It is left with the layer, for a panel that is opened later.
     """
 
     role = "objects"
@@ -67,10 +58,12 @@ class ObjectsLayer:
     def __init__(self, layer: Any, listener: PaintListener) -> None:
         self.layer, self._listener = layer, listener
         entry = layer.metadata.get(KEY, {})
-        kept = entry.get("split")
-        fits = isinstance(kept, _Split) and kept.labels.shape == np.shape(layer.data)
-        self._split: _Split | None = kept if fits else None
-        self.channels: int | None = None
+        kept = entry.get("labels")
+        fits = isinstance(kept, LabelMap) and kept.array.shape == np.shape(layer.data)
+        self.labels: LabelMap = kept if fits and kept.numbers else LabelMap(layer.data)
+        self._numbered = bool(self.labels.numbers)
+        if isinstance(entry, dict):
+            entry["labels"] = self.labels
         self._version = self._pressed = 0
         self._listens = False
         self.listen()
@@ -100,83 +93,52 @@ class ObjectsLayer:
             self.layer.mouse_drag_callbacks.remove(self._on_press)
             self._listens = False
 
-    @property
-    def numbers(self) -> dict[int, int]:
-        """Numbers of the objects that are not shown with their label."""
-        return {} if self._split is None else dict(self._split.numbers)
-
-    def labels(self, largest: int) -> NDArray[Any]:
-        """Array of all labels, of a dtype that holds the largest."""
-        data: NDArray[Any] = self.layer.data if self._split is None else self._split.labels
-        if largest > np.iinfo(data.dtype).max:
-            data = data.astype(dtype_for(largest))
-            if self._split is None:
-                self.layer.data = data
-            else:
-                self._split.labels = data
-        return data
-
-    def redraw(self, parts: Sequence[tuple[int | slice, ...]]) -> None:
-        """Show what was written into parts of the array."""
+    def redraw(self, parts: Sequence[Key]) -> None:
+        """Show what was written into parts of the label map."""
         self._version += 1
-        if self._split is not None:
-            numbers = self._split.numbers
+        if self._numbered:
             for key in parts:
-                shown = numbered(np.asarray(self._split.labels[key]), numbers)
-                if shown.dtype.itemsize > self.layer.data.dtype.itemsize:
-                    self.layer.data = self.layer.data.astype(shown.dtype)
+                shown = self.labels.shown(key)
+                self._widen(shown.dtype)
                 self.layer.data[key] = shown
+        elif self.layer.data is not self.labels.array:  # of a wider type
+            self.layer.data = self.labels.array
         self.layer.refresh(thumbnail=False, highlight=False, extent=False)
 
-    def announce(self, numbers: Mapping[int, int]) -> None:
-        """Numbers of objects that have no voxels yet, where others have numbers already."""
-        if self._split is not None:
-            self._split.numbers = dict(numbers)
+    def renumber(self) -> tuple[Callable[[], NDArray[Any]], Callable[[NDArray[Any]], None]]:
+        """Show the map's numbers: what to compute on another thread, and what then to do with it here."""
+        labels, version, wanted = self.labels, self._version, dict(self.labels.numbers)
 
-    def renumber(
-        self, numbers: Mapping[int, int]
-    ) -> tuple[Callable[[], NDArray[Any]], Callable[[NDArray[Any]], None]]:
-        """Show objects with other numbers: what to compute on another thread, and what then to do with it here.
-
-        Parameters
-        ----------
-        numbers : mapping of int to int
-            Number by label, where it is not the label itself.
-        """
-        labels, version, wanted = self.labels(1), self._version, dict(numbers)
+        def compute() -> NDArray[Any]:
+            return labels.shown((...,)) if wanted else labels.array
 
         def show(shown: NDArray[Any]) -> None:
-            now = self.labels(1)
-            if version != self._version:  # written or painted meanwhile
-                shown = numbered(now, wanted)
-            self._split = _Split(now, wanted) if wanted else None
-            self._keep()
-            self.layer.data = shown if wanted else now
+            if (version, wanted) != (self._version, labels.numbers):  # written or painted meanwhile
+                shown = labels.shown((...,)) if labels.numbers else labels.array
+            self._numbered = bool(labels.numbers)
+            self.layer.data = shown if self._numbered else labels.array
 
-        return lambda: numbered(labels, wanted) if wanted else labels, show
+        return compute, show
 
     def count(self) -> Counter[int]:
-        """Voxels of each label; reads all of them. Channels hold the same: the first one counts."""
-        labels = self.labels(1)
-        if self.channels is not None:
-            labels = labels[(slice(None),) * self.channels + (0,)]
-        return count(labels)
+        """Voxels of each label; reads all of them."""
+        return self.labels.recount()
 
     def choose(self, number: int) -> None:
         """Paint with a number from now on."""
-        if number > np.iinfo(self.layer.data.dtype).max:
-            if self._split is None:
-                self.labels(number)
-            else:
-                self.layer.data = self.layer.data.astype(dtype_for(number))
+        if self._numbered:
+            self._widen(dtype_for(number))
+        else:
+            self.labels.reserve(number)
+            self._widen(self.labels.array.dtype)
         if self.layer.selected_label != number:
             self.layer.selected_label = number
 
-    def _keep(self) -> None:
-        """Leave the labels with the layer, for a panel that is opened later."""
-        entry = self.layer.metadata.get(KEY)
-        if isinstance(entry, dict):
-            entry["split"] = self._split
+    def _widen(self, dtype: np.dtype[Any]) -> None:
+        """Show an array whose type holds more, where it is needed."""
+        if dtype.itemsize <= self.layer.data.dtype.itemsize:
+            return
+        self.layer.data = self.layer.data.astype(dtype) if self._numbered else self.labels.array
 
     def _on_press(self, layer: Any, event: Any) -> None:
         """In napari's pick mode: go on with the object under the cursor."""
@@ -184,7 +146,7 @@ class ObjectsLayer:
         if layer.mode != "pick" or len(event.dims_displayed) != 2:
             return
         voxel = tuple(round(float(v)) for v in layer.world_to_data(event.position))
-        labels = self.labels(1)
+        labels = self.labels.array
         if all(0 <= v < n for v, n in zip(voxel, labels.shape, strict=True)) and labels[voxel]:
             self._listener.picked(int(labels[voxel]))
 
@@ -195,18 +157,16 @@ class ObjectsLayer:
         self._version += 1
         self._pressed = self._version
         stroke = read_stroke(event.value, self.layer.data)
-        if self.channels is not None:
-            stroke = on_all(stroke, self.channels, self.layer.data.shape[self.channels])
+        axis = self.labels.channel_axis
+        if axis is not None:
+            stroke = on_all(stroke, axis, self.layer.data.shape[axis])
             self.layer.data[stroke.key][stroke.touched] = stroke.new[stroke.touched]
-        if self._split is not None:
+        if self._numbered:
             stroke = self._in_labels(stroke)
-        first = (slice(None),) * (self.channels or 0) + (
-            slice(None) if self.channels is None else 0,
-        )
-        self._listener.painted(stroke, difference(stroke.old[first], stroke.new[first]))
+        self._listener.painted(stroke)
         if disturbed:
-            self._listener.counted(self.count())
-        # Empties napari's own undo of strokes, which says nothing when used; ours takes its place.
+            self._listener.recount()
+        # Assigning the data empties napari's own undo of strokes; ours takes its place.
         self.layer.data = self.layer.data
 
     def _in_labels(self, stroke: Stroke) -> Stroke:
@@ -214,7 +174,8 @@ class ObjectsLayer:
         owners = {
             n: self._listener.owner(n) for n in np.unique(stroke.new[stroke.touched]).tolist()
         }
-        labels = self.labels(max([1, *owners.values()]))
+        self.labels.reserve(max([1, *owners.values()]))
+        labels = self.labels.array
         where = stroke.key
         old = labels[where].copy()
         for number, owner in owners.items():

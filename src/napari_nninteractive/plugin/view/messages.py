@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.engine.results import Prediction
 from napari_nninteractive.errors import DeviceMemoryError
 from napari_nninteractive.workspace.commands import ImageSource
 
+if TYPE_CHECKING:
+    from napari_nninteractive.engine.estimate import Estimate
+
 __all__ = [
     "channel_count",
     "channel_names",
+    "cost",
     "error",
     "image_fact",
     "prediction",
@@ -78,6 +82,12 @@ def image_fact(source: ImageSource, unit: str, names: Sequence[str] = ()) -> str
             known = name and not name.lstrip("-").isdigit() and name != "t"
             text += f", {name if known else 'time'} {frame.index[axis]}"
     return text
+
+
+def cost(found: Estimate) -> str:
+    """What a prediction is expected to take."""
+    memory = f"{found.bytes / 2**30:.1f} GB" if found.bytes >= 2**30 else f"{found.bytes >> 20} MB"
+    return f"About {found.seconds:.1g} s and {memory} for a prompt, more for large objects ({found.device})."
 
 
 def prediction(done: Prediction, device: str) -> str:
