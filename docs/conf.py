@@ -32,7 +32,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say more
 default_role = "code"  # single backticks
 numpydoc_show_class_members = False
-exclude_patterns = ["site"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
