@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every check of the project, from nothing: system packages, environment, lint, types, import contracts, tests.
+# Every check of the project, from nothing: system packages, environment, lint, types, import contracts, documentation, tests.
 # Words after the command go to pytest. Variables: see setup.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -12,6 +12,8 @@ system_packages xvfb xauth libegl1 libgl1 libgl1-mesa-dri libdbus-1-3 libfontcon
     libxcb-render-util0 libxcb-shape0 libxcb-xinerama0
 environment "${NNI_VENV:-.venv-test}" "[all,testing,dev]"
 
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 failed=()
 stage() {
     local name=$1
@@ -24,9 +26,8 @@ stage "ruff format" "$bin/ruff" format --check .
 stage "mypy --strict" "$bin/mypy"
 stage "import contracts" "$bin/lint-imports"
 stage "napari manifest" "$bin/npe2" validate --imports napari.yaml
+stage "documentation" "$bin/sphinx-build" -W --keep-going -q -b html docs "$scratch/site"
 
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 # Waiting threads sleep instead of spinning: on a busy machine spinning costs most of the time.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 screen=(env NAPARI_CONFIG="$scratch/settings.yaml" QT_API="${QT_API:-pyqt6}")

@@ -6,18 +6,22 @@ import importlib.metadata
 import importlib.resources
 import json
 import os
+import re
 import subprocess
 import sys
-import zipfile
+import tomllib
 from pathlib import Path
 
 import pytest
+from fixtures.markdown import links
 from fixtures.model_folder import write_model_folder
+from fixtures.wheels import build_wheel
 
 import napari_nninteractive
+from napari_nninteractive._distribution import distribution_name
 
 ROOT = Path(__file__).resolve().parent.parent
-NAME = "napari-nninteractive"
+NAME = distribution_name()
 QT = ("qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "napari", "vispy", "magicgui")
 # Imported beside an open viewer, triton can crash the process, and the other two import it.
 UNWANTED = ("triton", "torchvision", "nnunetv2.training.nnUNetTrainer", *QT)
@@ -138,17 +142,27 @@ def test_console_script_loads() -> None:
     assert callable(entry.load())
 
 
-def test_the_built_in_model_is_in_the_wheel(tmp_path: Path) -> None:
-    """Built, unpacked and loaded, away from this folder."""
-    pytest.importorskip("hatchling")
+def test_the_name_is_that_of_the_project() -> None:
     if not (ROOT / "pyproject.toml").exists():
-        pytest.skip("no sources to build from")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=300)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(tmp_path / "unpacked")
-    model = tmp_path / "unpacked" / "napari_nninteractive" / "models" / "builtin"
+        pytest.skip("no sources")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["name"] == NAME
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this state, unpacked away from this folder."""
+    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture
+def built(wheel: Path) -> importlib.metadata.Distribution:
+    (distribution,) = importlib.metadata.distributions(name=NAME, path=[str(wheel)])
+    return distribution
+
+
+def test_the_built_in_model_is_in_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    model = wheel / "napari_nninteractive" / "models" / "builtin"
     here = ROOT / "src" / "napari_nninteractive" / "models" / "builtin"
     names = sorted(p.relative_to(here) for p in here.rglob("*") if p.is_file())
     assert sorted(p.relative_to(model) for p in model.rglob("*") if p.is_file()) == names
@@ -160,7 +174,7 @@ def test_the_built_in_model_is_in_the_wheel(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "unpacked")},
+        env={**os.environ, "PYTHONPATH": str(wheel)},
         capture_output=True,
         text=True,
         check=True,
@@ -169,3 +183,67 @@ def test_the_built_in_model_is_in_the_wheel(tmp_path: Path) -> None:
     folder, parameters = run.stdout.split()
     assert Path(folder) == model
     assert int(parameters) > 100_000
+
+
+def test_the_hub_reads_the_range_of_pythons(built: importlib.metadata.Distribution) -> None:
+    """It takes one lower bound, and makes nonsense of an upper one: 3.14 - 0.1 is "3.04"."""
+    assert re.fullmatch(r">=3\.\d+", built.metadata["Requires-Python"])
+
+
+def test_people_find_it_by_what_they_type(built: importlib.metadata.Distribution) -> None:
+    """The hub searches names, summary and categories, and not the description."""
+    summary = built.metadata["Summary"]
+    assert len(summary) <= 200
+    words = set(re.findall(r"\w+", summary.lower()))
+    wanted = "3d annotation cell click cpu interactive medical microscopy nucleus segmentation"
+    assert set(wanted.split()) <= words
+
+
+def test_links_of_the_project(built: importlib.metadata.Distribution) -> None:
+    pairs = [entry.split(", ", 1) for entry in built.metadata.get_all("Project-URL") or ()]
+    urls = dict(pairs)
+    assert set(urls) == {"Homepage", "Repository", "Documentation", "Issues", "Changelog"}
+    assert all(url.startswith(urls["Repository"]) for url in urls.values())
+    assert urls["Repository"].startswith("https://")
+
+
+def test_links_and_pictures_of_the_description_are_absolute(
+    built: importlib.metadata.Distribution,
+) -> None:
+    text = (built.read_text("METADATA") or "").split("\n\n", 1)[1]
+    assert text.startswith("# napari-nninteractive")
+    assert built.metadata["Description-Content-Type"] == "text/markdown"
+    repository = built.metadata.get_all("Project-URL")[0].split(", ")[1]
+    found = re.findall(r"(!?)\[[^\]]*\]\(([^)#\s]+)", text)
+    assert all(target.startswith("https://") for _, target in found)
+    places = {
+        "!": f"{repository}/raw/v{built.version}/",
+        "": f"{repository}/blob/v{built.version}/",
+    }
+    ours = [t.removeprefix(places[kind]) for kind, t in found if t.startswith(repository)]
+    assert sorted(ours) == sorted(links("README.md"))
+    assert [path for path in ours if not (ROOT / path).is_file()] == []
+    assert not re.search(r"<img|<a ", text)
+
+
+def test_systems_and_pythons_are_those_that_were_tried(
+    built: importlib.metadata.Distribution,
+) -> None:
+    classifiers = built.metadata.get_all("Classifier") or []
+    systems = [c for c in classifiers if c.startswith("Operating System")]
+    assert systems == ["Operating System :: POSIX :: Linux"]
+    assert "Framework :: napari" in classifiers
+
+
+def test_the_manifest_says_what_the_plugin_is_and_does(wheel: Path) -> None:
+    from npe2 import PluginManifest
+
+    manifest = PluginManifest.from_file(wheel / "napari_nninteractive" / "napari.yaml")
+    assert [category.value for category in manifest.categories] == ["Annotation", "Segmentation"]
+    offered = manifest.contributions
+    assert offered.widgets
+    assert offered.sample_data
+    (reader,) = offered.readers or ()
+    assert {"*.nii.gz", "*.nrrd", "*.mha"} <= set(reader.filename_patterns)
+    endings = {e for writer in offered.writers or () for e in writer.filename_extensions}
+    assert {".nii.gz", ".nrrd", ".mha", ".tif", ".zarr"} <= endings

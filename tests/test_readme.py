@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from fixtures.markdown import ROOT, blocks, commands
 from fixtures.model_folder import write_model_folder
 
 from napari_nninteractive.cli.main import main
 
-ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = "README.md"
 SHAPE = (40, 140, 140)
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
@@ -33,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_python_example_runs(folder: Path) -> None:
-    (example,) = blocks("python")
+    (example,) = blocks(README, "python")
     names = {"volume": tifffile.imread("stack.tif")}
     exec(example, names)
     assert names["mask"].shape == SHAPE
@@ -41,21 +36,14 @@ def test_python_example_runs(folder: Path) -> None:
 
 
 def test_command_line_examples_run(folder: Path) -> None:
-    lines = [line for block in blocks("bash") for line in block.splitlines()]
-    examples = [line for line in lines if line.startswith("napari-nninteractive ")]
+    examples = [line for line in commands(README) if line.startswith("napari-nninteractive ")]
     assert examples
     for example in examples:
         assert main(shlex.split(example)[1:]) == 0
     assert tifffile.imread("mask.tif").shape == SHAPE
 
 
-def test_scripts_and_links_exist() -> None:
-    scripts = [
-        line.split()[1]
-        for block in blocks("bash")
-        for line in block.splitlines()
-        if line.startswith("bash ")
-    ]
+def test_scripts_exist() -> None:
+    scripts = [line.split()[1] for line in commands(README) if line.startswith("bash ")]
     assert len(scripts) == 2
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
-    assert [path for path in scripts + links if not (ROOT / path).is_file()] == []
+    assert [path for path in scripts if not (ROOT / path).is_file()] == []

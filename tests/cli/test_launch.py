@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_nninteractive._distribution import distribution_name
 from napari_nninteractive.cli import launch
 from napari_nninteractive.cli.main import main
 from napari_nninteractive.core.samples import nuclei
@@ -78,7 +79,7 @@ def test_images_at_their_size_and_the_widget(
     for pixels, options in viewer.images:
         np.testing.assert_array_equal(pixels, data)
         np.testing.assert_allclose(options["scale"], (2.0, 0.5, 0.25), rtol=1e-6)
-    assert (viewer.docked, started) == (["napari-nninteractive"], [True])
+    assert (viewer.docked, started) == ([distribution_name()], [True])
 
 
 @pytest.mark.parametrize(

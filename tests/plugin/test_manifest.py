@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from fixtures.mouse import wait_until
 
-NAME = "napari-nninteractive"
+from napari_nninteractive._distribution import distribution_name
+
+NAME = distribution_name()
 IMAGE = np.random.default_rng(0).random((8, 16, 16)).astype(np.float32)
 
 

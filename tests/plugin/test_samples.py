@@ -7,9 +7,10 @@ import importlib
 import numpy as np
 import pytest
 
+from napari_nninteractive._distribution import distribution_name
 from napari_nninteractive.core.samples import SAMPLES
 
-NAME = "napari-nninteractive"
+NAME = distribution_name()
 
 
 def test_the_menu_offers_every_sample() -> None:

@@ -7,11 +7,12 @@ import os
 import sys
 from typing import Any
 
+from napari_nninteractive._distribution import distribution_name
 from napari_nninteractive.errors import NNInteractiveError
 
 __all__ = ["add_widget", "check_viewer", "find_widget", "open_viewer", "run_viewer"]
 
-PLUGIN = "napari-nninteractive"
+PLUGIN = distribution_name()
 
 
 def check_viewer() -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from napari.settings import get_plugin_settings
 from napari.utils.colormaps.standardize_color import transform_color
 
+from napari_nninteractive._distribution import distribution_name
 from napari_nninteractive.engine.registry import CACHE_VARIABLE
 from napari_nninteractive.plugin.layers.style import COLOURS
 
@@ -33,7 +34,7 @@ class Settings:
 def read_settings() -> Settings:
     """Settings as saved; the defaults where the plugin is not installed as one, as in a script."""
     try:
-        saved = get_plugin_settings("napari-nninteractive")
+        saved = get_plugin_settings(distribution_name())
     except KeyError:
         return Settings()
     return Settings(

@@ -10,6 +10,7 @@ import numpy as np
 from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
+from napari_nninteractive._distribution import distribution_name
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.io import Geometry
 from napari_nninteractive.io.write import write_image
@@ -93,7 +94,7 @@ def write_labels_zarr(path: str, data: Any, attributes: dict[str, Any]) -> list[
         import zarr
     except ImportError as error:
         raise ImageError(
-            'OME-Zarr needs one more package: pip install "napari-nninteractive[zarr]"'
+            f'OME-Zarr needs one more package: pip install "{distribution_name()}[zarr]"'
         ) from error
     folder = Path(path)
     if folder.exists():
