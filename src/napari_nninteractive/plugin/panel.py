@@ -24,8 +24,7 @@ from napari_nninteractive.plugin.viewer_link import FLAT_ONLY, ViewerLink
 from napari_nninteractive.plugin.worker import Worker
 from napari_nninteractive.workspace.client import WorkspaceClient
 from napari_nninteractive.workspace.commands import ModelChoice, describe
-from napari_nninteractive.workspace.engines import estimate_cost
-from napari_nninteractive.workspace.workspace import Workspace
+from napari_nninteractive.workspace.workspace import Workspace, estimate_cost
 
 __all__ = ["Panel"]
 

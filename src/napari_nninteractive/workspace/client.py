@@ -372,17 +372,10 @@ class WorkspaceClient:
 
     def set_numbers(self, numbers: Mapping[int, int]) -> None:
         """Show objects with these numbers; those that are not named keep theirs."""
-        labels = self.table.labels
-        if self._target is None or not numbers:
-            return
-        had = bool(labels.numbers)
-        labels.numbers.update(numbers)
-        for label in [n for n, number in labels.numbers.items() if n == number]:
-            del labels.numbers[label]
-        # Where none of them has a voxel, and others are shown with numbers already, nothing looks different.
-        if not had or any(labels.voxels[label] > 0 for label in numbers):
-            self._renumber()
-        self.changed.emit()
+        if self._target is not None and numbers:
+            if self.table.set_numbers(numbers):
+                self._renumber()
+            self.changed.emit()
 
     def owner(self, number: int) -> int:
         """Label of the object that voxels painted with a number go to."""

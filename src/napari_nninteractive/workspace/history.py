@@ -7,7 +7,7 @@ are left behind by a new action are freed with what they alone hold.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from napari_nninteractive.core.frame import Frame
@@ -40,7 +40,7 @@ class Moment:
         return Moment(self.objects, MappingProxyType({**self.current, **current}))
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class History:
     """A moment with its past and future.
 
@@ -48,50 +48,59 @@ class History:
     ----------
     now : Moment
         What is there.
-    past, future : list of (Moment, Frame)
+    past, future : tuple of (Moment, Frame)
         What undo and redo lead to, the next one last, and the time point of the action between.
-    found : dict
+    found : mapping of (Frame, int) to ObjectSteps
         Objects that were in the label map before anything was done to them here: their masks, as a first step.
     """
 
     now: Moment = field(default_factory=Moment)
-    past: list[tuple[Moment, Frame]] = field(default_factory=list)
-    future: list[tuple[Moment, Frame]] = field(default_factory=list)
-    found: dict[ObjectKey, ObjectSteps] = field(default_factory=dict)
+    past: tuple[tuple[Moment, Frame], ...] = ()
+    future: tuple[tuple[Moment, Frame], ...] = ()
+    found: Mapping[ObjectKey, ObjectSteps] = field(default_factory=lambda: MappingProxyType({}))
 
     def steps_of(self, key: ObjectKey, moment: Moment | None = None) -> ObjectSteps:
         """What was done to an object, now or at another moment."""
         objects = (self.now if moment is None else moment).objects
         return objects[key] if key in objects else self.found.get(key, NOTHING)
 
-    def did(self, moment: Moment, frame: Frame, *, joined: bool = False) -> None:
-        """Note an action at a time point; `joined`: it is undone together with the action before."""
-        if not (joined and self.past):
-            self.past.append((self.now, frame))
-        self.future.clear()
-        self.now = moment
+    def did(self, moment: Moment, frame: Frame, *, joined: bool = False) -> History:
+        """History after an action at a time point; `joined`: it is undone together with the action before."""
+        past = self.past if joined and self.past else (*self.past, (self.now, frame))
+        return replace(self, now=moment, past=past, future=())
 
-    def back(self) -> tuple[Moment, Frame] | None:
-        """Take the last action back: the moment that is left and the action's time point; None where there is none."""
-        return self._travel(self.past, self.future)
-
-    def forward(self) -> tuple[Moment, Frame] | None:
-        """Do the undone action again; as `back`."""
-        return self._travel(self.future, self.past)
-
-    def _travel(
-        self, source: list[tuple[Moment, Frame]], target: list[tuple[Moment, Frame]]
-    ) -> tuple[Moment, Frame] | None:
-        if not source:
+    def undone(self) -> tuple[History, Frame] | None:
+        """History before the last action, and the action's time point; None where there is none."""
+        if not self.past:
             return None
-        old, (new, frame) = self.now, source.pop()
-        target.append((old, frame))
-        # Time points that were opened since keep their current object.
-        self.now = new.with_current({f: n for f, n in old.current.items() if f not in new.current})
-        return old, frame
+        *past, (moment, frame) = self.past
+        now, future = self._arrived(moment), (*self.future, (self.now, frame))
+        return replace(self, now=now, past=tuple(past), future=future), frame
 
-    def is_untouched(self, frame: Frame) -> bool:
-        """Whether nothing was ever done at a time point."""
+    def redone(self) -> tuple[History, Frame] | None:
+        """History after the last undone action, and its time point; None where there is none."""
+        if not self.future:
+            return None
+        *future, (moment, frame) = self.future
+        now, past = self._arrived(moment), (*self.past, (self.now, frame))
+        return replace(self, now=now, past=past, future=tuple(future)), frame
+
+    def _arrived(self, moment: Moment) -> Moment:
+        """Return another moment; time points that were opened since keep their current object."""
+        since = {f: n for f, n in self.now.current.items() if f not in moment.current}
+        return moment.with_current(since)
+
+    def entered(self, frame: Frame, label: int) -> History:
+        """History in which a time point has a current object, if it has none yet; that is no action."""
+        if frame in self.now.current:
+            return self
+        return replace(self, now=self.now.with_current({frame: label}))
+
+    def left(self, frame: Frame) -> History:
+        """History after a time point was left: where nothing was ever done there, its label is free again."""
         moments = (self.now, *(m for m, _ in (*self.past, *self.future)))
         acted = any(f == frame for _, f in (*self.past, *self.future))
-        return not acted and not any(f == frame for m in moments for f, _ in m.objects)
+        if acted or any(f == frame for m in moments for f, _ in m.objects):
+            return self
+        current = MappingProxyType({f: n for f, n in self.now.current.items() if f != frame})
+        return replace(self, now=Moment(self.now.objects, current))

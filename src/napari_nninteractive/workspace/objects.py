@@ -122,6 +122,16 @@ class ObjectTable:
         self.labels.numbers[self.highest] = number
         return self.highest
 
+    def set_numbers(self, numbers: Mapping[int, int]) -> bool:
+        """Show objects with these numbers, the others with theirs. Returns whether voxels look different then."""
+        labels = self.labels
+        had = bool(labels.numbers)
+        labels.numbers.update(numbers)
+        for label in [n for n, number in labels.numbers.items() if n == number]:
+            del labels.numbers[label]
+        # Where others have numbers already, the map is shown as an array of them, which a new object fits in.
+        return not had or any(labels.voxels[label] > 0 for label in numbers)
+
     def rows(self, voxel: float, current: int) -> list[ObjectRow]:
         """All objects by label, for voxels of a volume."""
         prompts, voxels = self.prompts, self.labels.voxels

@@ -189,7 +189,7 @@ class CommandQueue:
         """Run a job, on the worker's thread."""
         self._workspace.open(job.choice, job.source, job.label)
         if job.command is None:
-            return self._workspace.outcome()
+            return self._workspace.look()
         return self._workspace.do(
             job.command,
             call.cancel,

@@ -1,7 +1,7 @@
 """All objects of all images: commands in, what they changed out; one history for each image.
 
-It stands on the engine's pure steps, as the `InferenceSession` does: a command plays steps from one state of an object
-to the next, and the new moment takes the place of the old one, or it does not. Not for several threads at once.
+It stands on the engine's pure steps, as the `InferenceSession` does. What is there is replaced by a single assignment
+at the end of a command that succeeded. Not for several threads at once.
 """
 
 from __future__ import annotations
@@ -11,63 +11,55 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_nninteractive.core.frame import Frame
-from napari_nninteractive.core.plan import Plan
-from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
+from napari_nninteractive.core.prompts import MaskEdit
 from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.engine.history import State
 from napari_nninteractive.engine.normalize import Normalization, measure
-from napari_nninteractive.engine.results import CancelToken, Monitor, Prediction
-from napari_nninteractive.errors import (
-    Cancelled,
-    DeviceMemoryError,
-    NNInteractiveError,
-    PromptError,
-    SessionError,
-)
+from napari_nninteractive.engine.preload import open_torch_libraries
+from napari_nninteractive.engine.results import CancelToken, Monitor
+from napari_nninteractive.errors import PromptError
 from napari_nninteractive.workspace.commands import (
-    Add,
-    Change,
     Command,
     CommandOutcome,
-    Delete,
     ImageSource,
     ModelChoice,
-    Paint,
-    PlacedPrompt,
-    Redo,
-    Remove,
-    Replace,
-    Reset,
-    Restore,
-    Run,
-    Show,
-    SwitchTo,
-    Undo,
 )
-from napari_nninteractive.workspace.engines import load_chosen
-from napari_nninteractive.workspace.history import History, Moment
-from napari_nninteractive.workspace.object_steps import (
-    NOTHING,
-    ObjectKey,
-    ObjectSteps,
-    difference_of,
-    says_object,
-    steps_of_saved,
-)
+from napari_nninteractive.workspace.history import History
+from napari_nninteractive.workspace.object_steps import ObjectSteps
 
 if TYPE_CHECKING:
     from napari_nninteractive.engine.engine import Engine
     from napari_nninteractive.engine.estimate import Estimate
     from napari_nninteractive.engine.predict import Predictor
+    from napari_nninteractive.workspace.actions import MaskReader
 
-__all__ = ["Workspace"]
+__all__ = ["Workspace", "estimate_cost", "load_chosen"]
 
-MaskReader = Callable[[Frame, int], NDArray[np.bool_]]
-"""Gives the voxels (z, y, x) that the label map held of an object at a time point, before the command."""
+
+def load_chosen(choice: ModelChoice) -> Engine:
+    """Load a model; imports torch, so not on the thread of a window.
+
+    Raises
+    ------
+    ModelError, SessionError
+        If the model or the device is not there.
+    """
+    open_torch_libraries()
+    from napari_nninteractive.engine.engine import load_engine
+
+    return load_engine(
+        choice.name,
+        choice.device,
+        precision=choice.precision,  # type: ignore[arg-type]  # checked there
+    )
+
+
+def estimate_cost(engine: Engine) -> Estimate:
+    """Time one pass of the network on a small patch."""
+    from napari_nninteractive.engine.estimate import estimate
+
+    return estimate(engine.model, precision=engine.precision)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,15 +73,6 @@ class _Opened:
     normalization: Normalization
     engine: Engine
     predictor: Predictor
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What a command may use while it runs."""
-
-    monitor: Monitor
-    probability: bool
-    masks: MaskReader | None
 
 
 class Workspace:
@@ -112,7 +95,7 @@ class Workspace:
         self._choice: ModelChoice | None = None
         self._engine: Engine | None = None
         self._opened: _Opened | None = None
-        self._state: State | None = None  # of the current object of what is open
+        self._state: State | None = None  # of its current object; None: its steps tell
         self._histories: dict[str, History] = {}
         self._uids = itertools.count(1)
 
@@ -174,10 +157,8 @@ class Workspace:
         normalization = measure(volume)
         predictor = engine.open(volume, normalization)
         self._opened = _Opened(*place, volume, normalization, engine, predictor)
-        history = self._histories.setdefault(source.image, History())
-        if source.frame not in history.now.current:
-            history.now = history.now.with_current({source.frame: label})
-        self._state = self._state_now()
+        history = self._histories.get(source.image, History())
+        self._histories[source.image] = history.entered(source.frame, label)
 
     def forget(self, image: str) -> None:
         """Drop all objects of an image."""
@@ -221,22 +202,32 @@ class Workspace:
         SessionError, Cancelled
             If the network failed, or `cancel` was set. As with every error, nothing has changed then.
         """
-        call = _Call(Monitor(progress, cancel), probability, masks)
-        match command:
-            case Add():
-                return self._add(command, call)
-            case Run() | Replace() | Remove():
-                return self._play_again(command, call)
-            case Undo() | Redo():
-                return self._travel(back=isinstance(command, Undo))
-            case Show():
-                return self.outcome(changes=self._changes(Moment(), self._history().now))
-            case Paint():
-                return self._paint(command, call)
-            case Restore():
-                return self._restore(command)
-            case _:
-                return self._rearrange(command, call)
+        from napari_nninteractive.workspace.actions import Here, run
+
+        opened = self._ready()
+        here = Here(
+            opened.engine,
+            opened.predictor,
+            opened.frame,
+            self._histories[opened.image],
+            self._state_now(),
+            Monitor(progress, cancel),
+            self.new_uid,
+            masks,
+            probability,
+        )
+        done = run(command, here)
+        self._histories[opened.image], self._state = done.history, done.state
+        return self._outcome(
+            changes=done.changes,
+            went_to=done.went_to,
+            stopped=done.stopped,
+            prediction=done.prediction,
+        )
+
+    def look(self) -> CommandOutcome:
+        """Say what is there, without a command."""
+        return self._outcome()
 
     def frames(self, image: str) -> tuple[Frame, ...]:
         """Time points of an image that objects were made in."""
@@ -266,15 +257,19 @@ class Workspace:
         history = self._histories.get(image)
         return 1 if history is None else history.now.current.get(frame, 1)
 
-    def outcome(self, **what: Any) -> CommandOutcome:
+    # Inside
+
+    def _outcome(self, **what: Any) -> CommandOutcome:
         """Summarise the current state of the image that is open; `what` are fields of the outcome."""
-        opened, history = self._ready(), self._history()
+        opened = self._ready()
+        history = self._histories[opened.image]
+        label = history.now.current[opened.frame]
         prompts: dict[Frame, dict[int, int]] = {}
-        for (frame, label), one in history.now.objects.items():
-            prompts.setdefault(frame, {})[label] = one.count
+        for (frame, n), one in history.now.objects.items():
+            prompts.setdefault(frame, {})[n] = one.count
         return CommandOutcome(
-            label=self._key()[1],
-            placed=history.steps_of(self._key()).in_force,
+            label=label,
+            placed=history.steps_of((opened.frame, label)).in_force,
             prompts=prompts,
             can_undo=bool(history.past),
             can_redo=bool(history.future),
@@ -282,208 +277,25 @@ class Workspace:
             **what,
         )
 
-    # What is open
-
     def _ready(self) -> _Opened:
         if self._opened is None:
             raise PromptError("There is no image open; choose one in the panel.")
         return self._opened
 
-    def _history(self) -> History:
-        return self._histories[self._ready().image]
-
-    def _key(self) -> ObjectKey:
-        """Key of the current object."""
-        frame = self._ready().frame
-        return frame, self._history().now.current[frame]
-
-    def _leave(self) -> None:
-        """Close the image; where nothing was done, its label is free again."""
-        opened = self._opened
-        self._opened = self._state = None
-        history = None if opened is None else self._histories.get(opened.image)
-        if opened is None or history is None or not history.is_untouched(opened.frame):
-            return
-        current = {f: n for f, n in history.now.current.items() if f != opened.frame}
-        history.now = Moment(history.now.objects, current)
-
     def _state_now(self) -> State:
-        """State of the current object, from its steps."""
-        return self._empty().moved_to(self._history().steps_of(self._key()).steps)
-
-    def _current_state(self) -> State:
-        self._ready()
+        """State of the current object."""
+        opened = self._ready()
         if self._state is None:
-            self._state = self._state_now()
+            history = self._histories[opened.image]
+            key = (opened.frame, history.now.current[opened.frame])
+            empty = State.empty(opened.frame.volume_shape)
+            self._state = empty.moved_to(history.steps_of(key).steps)
         return self._state
 
-    def _empty(self) -> State:
-        return State.empty(self._ready().frame.volume_shape)
-
-    # Commands
-
-    def _add(self, command: Add, call: _Call) -> CommandOutcome:
-        """All prompts as one action; they are kept where the prediction is cancelled or has not enough memory."""
-        state, last = self._current_state(), command.placed[-1].prompt
-        predicts = command.predict and not isinstance(last, InitialMask | MaskEdit)
-        stopped: NNInteractiveError | None = None
-        given = (*state.prompts, *(one.prompt for one in command.placed))
-        if predicts and state.mask.bounds() is None and not any(map(says_object, given)):
-            predicts = False
-            stopped = PromptError(
-                "So far you said only what is not the object: mark the object too."
-            )
-        waiting: Plan = [(one.prompt, False) for one in command.placed]
-        try:
-            new, prediction = self._play(state, [*waiting[:-1], (last, predicts)], call)
-        except (Cancelled, DeviceMemoryError) as error:
-            if not predicts:
-                raise
-            stopped = error
-            new, prediction = self._play(state, waiting, call)
-        placed = (*self._history().steps_of(self._key()).placed, *command.placed)
-        return self._played(new, placed, prediction, stopped=stopped, joined=command.joined)
-
-    def _play_again(self, command: Run | Replace | Remove, call: _Call) -> CommandOutcome:
-        """Predict now, or go back to the state before a prompt and run the later ones again."""
-        state, made = self._current_state(), self._history().steps_of(self._key())
-        if isinstance(command, Run):
-            if not state.prompts:
-                raise SessionError("There is no prompt to predict from; add one first.")
-            new, prediction = self._play(state, [(None, True)], call)
-            return self._played(new, (*made.placed, None), prediction)
-        uid = command.placed.uid if isinstance(command, Replace) else command.uid
-        at = made.step_of(uid)
-        if at is None:
-            raise PromptError("This prompt no longer counts; draw it again.")
-        later = [(step.prompt, step.predicted) for step in made.steps[at + 1 :]]
-        placed = made.placed[at + 1 :]
-        if isinstance(command, Replace):
-            later.insert(0, (command.placed.prompt, made.steps[at].predicted))
-            placed = (command.placed, *placed)
-        start = state.moved_to(made.steps[:at])
-        new, prediction = self._play(start, later, call)
-        return self._played(new, (*made.placed[:at], *placed), prediction)
-
-    def _play(self, start: State, plan: Plan, call: _Call) -> tuple[State, Prediction]:
-        """Run steps from a state of the current object on."""
-        from napari_nninteractive.engine.steps import check_prompt, play
-
-        opened = self._ready()
-        for prompt, _ in plan:
-            if prompt is not None:
-                check_prompt(prompt, opened.volume.shape, opened.engine.kinds)
-        return play(
-            opened.predictor,
-            self._current_state(),
-            start,
-            plan,
-            call.monitor,
-            probability=call.probability,
-        )
-
-    def _played(
-        self,
-        new: State,
-        placed: tuple[PlacedPrompt | None, ...],
-        prediction: Prediction,
-        *,
-        stopped: NNInteractiveError | None = None,
-        joined: bool = False,
-    ) -> CommandOutcome:
-        """Make a state that of the current object."""
-        key, history = self._key(), self._history()
-        changes = difference_of(key, self._current_state(), new)
-        moment = history.now.with_objects({key: ObjectSteps(new.steps, placed)})
-        history.did(moment, key[0], joined=joined)
-        self._state = new
-        return self.outcome(changes=changes, prediction=prediction, stopped=stopped)
-
-    def _travel(self, *, back: bool) -> CommandOutcome:
-        history = self._history()
-        left = history.back() if back else history.forward()
-        if left is None:
-            return self.outcome()
-        old, frame = left
-        return self.outcome(changes=self._arrive(old), went_to=frame)
-
-    def _rearrange(self, command: SwitchTo | Reset | Delete, call: _Call) -> CommandOutcome:
-        key, history = self._key(), self._history()
-        moment = history.now
-        match command:
-            case SwitchTo():
-                self._find((key[0], command.label), call)
-                moment = moment.with_current({key[0]: command.label})
-            case Reset():
-                moment = moment.with_objects({key: NOTHING})
-            case Delete():
-                self._find((key[0], command.label), call)
-                moment = moment.with_objects({(key[0], command.label): NOTHING})
-        old = history.now
-        history.did(moment, key[0])
-        return self.outcome(changes=self._arrive(old))
-
-    def _paint(self, command: Paint, call: _Call) -> CommandOutcome:
-        """Add an edit to each object that was touched; the label map holds them already."""
-        history, old = self._history(), self._history().now
-        made: dict[ObjectKey, ObjectSteps] = {}
-        for edit in command.edits:
-            key = (edit.frame, edit.label)
-            self._find(key, call)
-            before = made.get(key) or history.steps_of(key)
-            state = State.empty(edit.frame.volume_shape).moved_to(before.steps)
-            new = self._edited(state, edit.placed.prompt)
-            made[key] = ObjectSteps(new.steps, (*before.placed, edit.placed))
-        frame = command.edits[0].frame if command.edits else self._ready().frame
-        history.did(old.with_objects(made), frame)
-        return self.outcome(changes=self._arrive(old))
-
-    def _restore(self, command: Restore) -> CommandOutcome:
-        history, old = self._history(), self._history().now
-        made = {
-            key: steps_of_saved(key[0].volume_shape, one) for key, one in command.objects.items()
-        }
-        made = {key: one for key, one in made.items() if one.steps}
-        history.did(old.with_objects(made).with_current(command.current), self._ready().frame)
-        self._arrive(old)
-        shown = [(key, one.shown) for key, one in command.objects.items() if one.shown is not None]
-        changes = tuple(
-            Change(frame, label, piece.bounds, piece.mask.astype(np.uint8))
-            for (frame, label), piece in shown
-        )
-        return self.outcome(changes=changes)
-
-    def _find(self, key: ObjectKey, call: _Call) -> None:
-        """Take over an object that the label map holds but nothing was done to here: its mask is its first step."""
-        history = self._history()
-        if key in history.now.objects or key in history.found or call.masks is None:
-            return
-        mask = call.masks(*key)
-        if mask.any():
-            prompt = InitialMask(mask)
-            state = self._edited(State.empty(key[0].volume_shape), prompt)
-            history.found[key] = ObjectSteps(state.steps, (PlacedPrompt(self.new_uid(), prompt),))
-
-    def _edited(self, state: State, prompt: Prompt) -> State:
-        """State after a mask or an edit, which need no network."""
-        from napari_nninteractive.engine.steps import play
-
-        return play(self._ready().predictor, state, state, [(prompt, False)], Monitor())[0]
-
-    def _arrive(self, old: Moment) -> tuple[Change, ...]:
-        """Make the state fit the moment that is now; return what differs from an older one."""
-        changes = self._changes(old, self._history().now)
-        self._state = None
-        return changes
-
-    def _changes(self, old: Moment, new: Moment) -> tuple[Change, ...]:
-        """What differs between two moments, by time point and label."""
-        history = self._history()
-        changes: list[Change] = []
-        keys = [*new.objects, *(key for key in old.objects if key not in new.objects)]
-        for key in sorted(keys, key=lambda k: (k[0].index, k[1])):
-            before, after = history.steps_of(key, old), history.steps_of(key, new)
-            if before is not after:
-                start = State.empty(key[0].volume_shape).moved_to(before.steps)
-                changes += difference_of(key, start, start.moved_to(after.steps))
-        return tuple(changes)
+    def _leave(self) -> None:
+        """Close the image."""
+        opened = self._opened
+        self._opened = self._state = None
+        if opened is not None and opened.image in self._histories:
+            history = self._histories[opened.image]
+            self._histories[opened.image] = history.left(opened.frame)
