@@ -46,11 +46,12 @@ def test_our_layers_lie_on_the_image_and_are_known(layer: Any) -> None:
 @pytest.mark.parametrize(("label", "dtype"), [(255, "u1"), (256, "u2"), (65536, "u4")])
 def test_the_result_grows_with_its_labels(label: int, dtype: str) -> None:
     result = ObjectsLayer(ObjectsLayer.make(IMAGE, (4, 5, 6)), lambda *_: None)
-    result.labels(1)[1, 2, 3] = 7
-    labels = result.labels(label)
-    assert labels.dtype == dtype
-    assert labels[1, 2, 3] == 7
-    assert result.layer.data is labels
+    result.labels.array[1, 2, 3] = 7
+    result.labels.reserve(label)
+    result.redraw([])
+    assert result.labels.array.dtype == dtype
+    assert result.labels.array[1, 2, 3] == 7
+    assert result.layer.data is result.labels.array
     assert result.count() == {7: 1}
 
 

@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from fixtures.mouse import click, drag, press_key, wait_until
 from napari.layers import Image
 
 from napari_nninteractive.core.prompts import BoxPrompt, Point
 from napari_nninteractive.plugin.layers.objects import ObjectsLayer
 from napari_nninteractive.workspace.commands import Stroke
-from napari_nninteractive.workspace.label_map import count, numbered
-from napari_nninteractive.workspace.objects import ObjectTable
+from napari_nninteractive.workspace.label_map import difference
 
 IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
 
 Open = Callable[..., Any]
-
-
-@pytest.mark.parametrize(
-    ("dtype", "numbers", "expected", "wide"),
-    [
-        ("u1", {}, [0, 1, 2, 255], "u1"),
-        ("u1", {2: 1, 255: 7}, [0, 1, 1, 7], "u1"),
-        ("u1", {1: 300}, [0, 300, 2, 255], "u2"),
-        ("u1", {70000: 4}, [0, 1, 2, 255], "u1"),  # of an object that has no voxels here
-        ("u2", {1: 2, 2: 1}, [0, 2, 1, 255], "u2"),
-        ("u4", {1: 2, 2: 1}, [0, 2, 1, 255], "u4"),
-        ("u2", {1: 70000}, [0, 70000, 2, 255], "u4"),
-    ],
-)
-def test_numbers_for_labels(
-    dtype: str, numbers: dict[int, int], expected: list[int], wide: str
-) -> None:
-    labels = np.array([0, 1, 2, 255], dtype)
-    shown = numbered(labels, numbers)
-    assert shown.tolist() == expected
-    assert shown.dtype == wide
-    assert labels.tolist() == [0, 1, 2, 255]
-
-
-@pytest.mark.parametrize(
-    ("number", "owner"),
-    [(0, 0), (5, 3), (1, 1), (9, 9), (3, 4)],
-    ids=["nothing", "the current one's", "another's", "nobody's", "nobody's, but a label in use"],
-)
-def test_who_owns_what_is_painted(number: int, owner: int) -> None:
-    table = ObjectTable(voxels=Counter({1: 10, 2: 5, 3: 2}), numbers={2: 1, 3: 5}, highest=3)
-    assert table.owner(number, 3) == owner
-    assert table.number(owner) == number
 
 
 class PaintListener:
@@ -61,15 +25,14 @@ class PaintListener:
 
     def __init__(self) -> None:
         self.strokes: list[Stroke] = []
-        self.counts: list[Counter[int]] = []
+        self.recounts = 0
         self.seen: list[int] = []
 
-    def painted(self, stroke: Stroke, counts: Counter[int]) -> None:
+    def painted(self, stroke: Stroke) -> None:
         self.strokes.append(stroke)
-        self.counts.append(counts)
 
-    def counted(self, counts: Counter[int]) -> None:
-        self.counts.append(counts)
+    def recount(self) -> None:
+        self.recounts += 1
 
     def picked(self, label: int) -> None:
         self.seen.append(label)
@@ -82,13 +45,14 @@ def result(listener: PaintListener) -> ObjectsLayer:
     made = ObjectsLayer(
         ObjectsLayer.make(Image(np.zeros((4, 5, 6)), name="i"), (4, 5, 6)), listener
     )
-    labels = made.labels(1)
+    labels = made.labels.array
     labels[1, 1, 1:3], labels[1, 1, 3:5] = 1, 2
     return made
 
 
 def show(made: ObjectsLayer, numbers: dict[int, int]) -> None:
-    compute, then = made.renumber(numbers)
+    made.labels.numbers = dict(numbers)
+    compute, then = made.renumber()
     then(compute())
 
 
@@ -96,30 +60,31 @@ def test_the_layer_shows_numbers_and_keeps_labels() -> None:
     made = result(PaintListener())
     show(made, {2: 1})
     assert made.layer.data[1, 1].tolist() == [0, 1, 1, 1, 1, 0]
-    assert made.labels(1)[1, 1].tolist() == [0, 1, 1, 2, 2, 0]
+    assert made.labels.array[1, 1].tolist() == [0, 1, 1, 2, 2, 0]
     assert made.count() == {1: 2, 2: 2}
-    made.labels(3)[1, 1, 0] = 3
-    made.announce({2: 1, 3: 300})
+    made.labels.array[1, 1, 0] = 3
+    made.labels.numbers[3] = 300
     made.redraw([(slice(1, 2), slice(1, 2), slice(0, 6))])
     assert made.layer.data[1, 1].tolist() == [300, 1, 1, 1, 1, 0]
     again = ObjectsLayer(made.layer, PaintListener())  # as a panel that is opened later
-    assert again.numbers == {2: 1, 3: 300}
-    assert again.labels(1)[1, 1].tolist() == [3, 1, 1, 2, 2, 0]
+    assert again.labels.numbers == {2: 1, 3: 300}
+    assert again.labels.array[1, 1].tolist() == [3, 1, 1, 2, 2, 0]
     show(made, {})
     assert made.layer.data[1, 1].tolist() == [3, 1, 1, 2, 2, 0]
-    assert made.numbers == {}
-    assert ObjectsLayer(made.layer, PaintListener()).numbers == {}
+    assert made.labels.numbers == {}
+    assert ObjectsLayer(made.layer, PaintListener()).labels.numbers == {}
 
 
 def test_what_is_written_while_numbers_are_computed_is_not_lost() -> None:
     made = result(PaintListener())
-    compute, then = made.renumber({2: 1})
+    made.labels.numbers = {2: 1}
+    compute, then = made.renumber()
     shown = compute()
-    made.labels(1)[0, 0, 0] = 2
+    made.labels.array[0, 0, 0] = 2
     made.redraw([(slice(0, 1), slice(0, 1), slice(0, 1))])
     then(shown)
     assert made.layer.data[0, 0, 0] == 1
-    assert made.labels(1)[0, 0, 0] == 2
+    assert made.labels.array[0, 0, 0] == 2
 
 
 def test_strokes_of_numbers_become_strokes_of_labels() -> None:
@@ -130,9 +95,9 @@ def test_strokes_of_numbers_become_strokes_of_labels() -> None:
     for voxel, number in (((1, 3, 3), 1), ((1, 1, 1), 0)):
         with made.layer.block_history():  # as a stroke of the mouse: told when it is finished
             made.layer.paint(voxel, number)
-    assert made.labels(1)[1, 3, 3] == 2
-    assert made.labels(1)[1, 1].tolist() == [0, 0, 1, 2, 2, 0]
-    assert listener.counts == [{2: 1}, {1: -1}]
+    assert made.labels.array[1, 3, 3] == 2
+    assert made.labels.array[1, 1].tolist() == [0, 0, 1, 2, 2, 0]
+    assert [difference(s.old, s.new) for s in listener.strokes] == [{2: 1}, {1: -1}]
     assert [s.new.ravel().tolist() for s in listener.strokes] == [[2], [0]]
 
 
@@ -222,11 +187,3 @@ def test_prompts_of_a_class_are_apart(window: Open) -> None:
     shown.wait()
     assert shown.prompts == [Point((5, 6, 7))]
     assert set(shown.voxels()) == {1}
-
-
-@pytest.mark.parametrize("dtype", ["u1", "u2", "u4"])
-def test_voxels_are_counted(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_nninteractive.workspace.label_map._COUNTED", 7)
-    labels = np.random.default_rng(0).integers(0, 4, (3, 4, 5)).astype(dtype)
-    assert count(labels) == {n: np.count_nonzero(labels == n) for n in (1, 2, 3)}
-    assert count(np.zeros((2, 2), dtype)) == {}
