@@ -16,6 +16,7 @@ from fixtures.windows import Gate, drawn, oracle_workspace
 from qtpy.QtCore import QCoreApplication, QEvent
 
 from napari_nninteractive.core.prompts import Point
+from napari_nninteractive.engine.estimate import Estimate
 
 IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
 
@@ -233,7 +234,7 @@ def test_the_data_of_the_image_are_replaced(window: Open) -> None:
     shown.wait()
     assert shown.prompts == [Point((5, 6, 7))]
     assert shown.labels[5, 6, 7] == 1
-    assert shown.client.workspace.session.volume.data is shown.image.data
+    assert shown.client.workspace.volume.data is shown.image.data
     shown.image.data = IMAGE[:, :20, :20]
     shown.wait()
     assert shown.prompts == []
@@ -247,10 +248,10 @@ def test_the_cost_is_said_before_the_first_prompt(window: Open) -> None:
 
     asked = []
 
-    def cost(session: Any) -> str:
-        asked.append(session)
-        return "About 2 s for a prompt."
+    def cost(engine: Any) -> Estimate:
+        asked.append(engine)
+        return Estimate(2.0, 5 << 30, "cpu", "fp32")
 
     shown = window(IMAGE, Workspace(oracle_workspace()._load, cost))
-    wait_until(lambda: shown.status == "About 2 s for a prompt.")
-    assert asked == [shown.client.workspace.session]
+    wait_until(lambda: shown.status.startswith("About 2 s and 5.0 GB for a prompt"))
+    assert asked == [shown.client.workspace.engine]

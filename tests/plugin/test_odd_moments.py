@@ -108,7 +108,9 @@ def test_objects_made_before_the_panel_was_reopened_are_saved(window: Open, tmp_
     shown.panel._parts.files.save(str(tmp_path / "again.json"))
     shown.wait()
     session = session_file.read(tmp_path / "again.json")
-    frames = {frame.index: set(frame.result) for frame in session.frames}
+    frames = {
+        frame.index: {n for n, o in frame.objects.items() if o.shown} for frame in session.frames
+    }
     assert {index: labels for index, labels in frames.items() if labels} == {
         (0, 0, 0, 0): {2},
         (2, 0, 0, 0): {1},

@@ -554,3 +554,20 @@ def test_a_found_object_is_painted_and_comes_back() -> None:
     bench.client.redo()
     assert bench.result.array[7, 2, 2:6].tolist() == [0, 0, 0, 9]
     assert bench.client.objects()[0].voxels == 7
+
+
+def test_data_of_another_shape_have_objects_of_their_own() -> None:
+    bench = Bench()
+    bench.client.add(box(3))
+    first = bench.result
+    bench.result = PlainTarget((8, 16, 16))
+    small = frame_of((8, 16, 16))
+    bench.client.open(ImageSource(str(id(IMAGE)), IMAGE[:8], small, version=1), bench.result)
+    assert (bench.prompts, bench.voxels) == ([], {})
+    assert not bench.client.can_undo
+    bench.client.add(box(5))
+    assert (bench.client.label, bench.voxels) == (1, {1: 16})
+    bench.result = first
+    bench.open()
+    assert (bench.prompts, bench.voxels) == ([box(3)], {1: 16})
+    assert bench.errors == []

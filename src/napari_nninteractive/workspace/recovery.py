@@ -92,7 +92,7 @@ class SavedWork:
 
         def work() -> Path:
             array = labels.array
-            made = workspace.frames(source.image)
+            made = workspace.frames(source.image, source.frame)
             frames = [
                 _saved_frame(workspace, source.image, frame, _pieces(array, frame))
                 for frame in (*made, *self._others(array, source.frame, made))

@@ -74,6 +74,10 @@ class _Opened:
     engine: Engine
     predictor: Predictor
 
+    @property
+    def key(self) -> tuple[str, tuple[int, ...]]:
+        return self.image, self.frame.shape
+
 
 class Workspace:
     """Runs commands on the objects of images.
@@ -96,7 +100,8 @@ class Workspace:
         self._engine: Engine | None = None
         self._opened: _Opened | None = None
         self._state: State | None = None  # of its current object; None: its steps tell
-        self._histories: dict[str, History] = {}
+        # By image and shape: where its data are replaced by others of another shape, its objects are others too.
+        self._histories: dict[tuple[str, tuple[int, ...]], History] = {}
         self._uids = itertools.count(1)
 
     @property
@@ -157,12 +162,14 @@ class Workspace:
         normalization = measure(volume)
         predictor = engine.open(volume, normalization)
         self._opened = _Opened(*place, volume, normalization, engine, predictor)
-        history = self._histories.get(source.image, History())
-        self._histories[source.image] = history.entered(source.frame, label)
+        history = self._history_of(source.image, source.frame)
+        key = (source.image, source.frame.shape)
+        self._histories[key] = history.entered(source.frame, label)
 
     def forget(self, image: str) -> None:
         """Drop all objects of an image."""
-        self._histories.pop(image, None)
+        for key in [key for key in self._histories if key[0] == image]:
+            del self._histories[key]
         if self._opened is not None and self._opened.image == image:
             self._opened = self._state = None
 
@@ -209,7 +216,7 @@ class Workspace:
             opened.engine,
             opened.predictor,
             opened.frame,
-            self._histories[opened.image],
+            self._histories[opened.key],
             self._state_now(),
             Monitor(progress, cancel),
             self.new_uid,
@@ -217,7 +224,7 @@ class Workspace:
             probability,
         )
         done = run(command, here)
-        self._histories[opened.image], self._state = done.history, done.state
+        self._histories[opened.key], self._state = done.history, done.state
         return self._outcome(
             changes=done.changes,
             went_to=done.went_to,
@@ -229,11 +236,9 @@ class Workspace:
         """Say what is there, without a command."""
         return self._outcome()
 
-    def frames(self, image: str) -> tuple[Frame, ...]:
-        """Time points of an image that objects were made in."""
-        history = self._histories.get(image)
-        if history is None:
-            return ()
+    def frames(self, image: str, like: Frame) -> tuple[Frame, ...]:
+        """Time points of an image of the shape of a frame that objects were made in."""
+        history = self._history_of(image, like)
         made = [frame for (frame, _), one in history.now.objects.items() if one.steps]
         return tuple(dict.fromkeys(made))
 
@@ -241,7 +246,7 @@ class Workspace:
         self, image: str, frame: Frame
     ) -> Mapping[int, tuple[ObjectSteps, MaskEdit | None]]:
         """What was done to each object of a time point, by label, and its mask, cropped."""
-        history = self._histories.get(image, History())
+        history = self._history_of(image, frame)
         empty = State.empty(frame.volume_shape)
         out = {}
         for (where, label), one in history.now.objects.items():
@@ -254,15 +259,14 @@ class Workspace:
 
     def current(self, image: str, frame: Frame) -> int:
         """Label of the current object of a time point; 1 where it was never open."""
-        history = self._histories.get(image)
-        return 1 if history is None else history.now.current.get(frame, 1)
+        return self._history_of(image, frame).now.current.get(frame, 1)
 
     # Inside
 
     def _outcome(self, **what: Any) -> CommandOutcome:
         """Summarise the current state of the image that is open; `what` are fields of the outcome."""
         opened = self._ready()
-        history = self._histories[opened.image]
+        history = self._histories[opened.key]
         label = history.now.current[opened.frame]
         prompts: dict[Frame, dict[int, int]] = {}
         for (frame, n), one in history.now.objects.items():
@@ -286,7 +290,7 @@ class Workspace:
         """State of the current object."""
         opened = self._ready()
         if self._state is None:
-            history = self._histories[opened.image]
+            history = self._histories[opened.key]
             key = (opened.frame, history.now.current[opened.frame])
             empty = State.empty(opened.frame.volume_shape)
             self._state = empty.moved_to(history.steps_of(key).steps)
@@ -296,6 +300,8 @@ class Workspace:
         """Close the image."""
         opened = self._opened
         self._opened = self._state = None
-        if opened is not None and opened.image in self._histories:
-            history = self._histories[opened.image]
-            self._histories[opened.image] = history.left(opened.frame)
+        if opened is not None and opened.key in self._histories:
+            self._histories[opened.key] = self._histories[opened.key].left(opened.frame)
+
+    def _history_of(self, image: str, frame: Frame) -> History:
+        return self._histories.get((image, frame.shape), History())
