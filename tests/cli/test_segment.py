@@ -15,8 +15,8 @@ import napari_nninteractive as nni
 from napari_nninteractive.cli import engine_args
 from napari_nninteractive.cli.main import main
 from napari_nninteractive.cli.terminal import ProgressLine
-from napari_nninteractive.core.samples import nuclei
 from napari_nninteractive.io import read_image
+from napari_nninteractive.simulation.images.samples import nuclei
 
 SHAPE = (20, 30, 26)
 SPACING_XYZ = (0.5, 0.5, 2.0)

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from napari_nninteractive.errors import ModelError
-from napari_nninteractive.training.dataset import (
+from napari_nninteractive.training.data.dataset import (
     ENCODING,
     EpisodeConfig,
     advance,
     episodes_of,
     sample_of,
 )
-from napari_nninteractive.training.export import export_model
 from napari_nninteractive.training.loop import CHECKPOINT, TrainConfig, Trainer, margin_loss, train
-from napari_nninteractive.training.network import NetworkConfig, build
+from napari_nninteractive.training.model.export import export_model
+from napari_nninteractive.training.model.network import NetworkConfig, build
 from napari_nninteractive.training.run import export_run
 
 TINY = NetworkConfig(features=(4, 8), blocks=(1, 1), patch=(16, 16, 16))

@@ -1,0 +1,1 @@
+"""The network in training: built, started from, saved, exported."""
