@@ -16,8 +16,8 @@ import torch
 from napari_nninteractive.cli.main import main
 from napari_nninteractive.core.rasterize import PromptEncoding
 from napari_nninteractive.engine.model import load_model
-from napari_nninteractive.training.model.export import export_model
-from napari_nninteractive.training.model.network import NetworkConfig, build
+from napari_nninteractive.training.network import NetworkConfig, build
+from napari_nninteractive.training.weights.export import export_model
 
 
 def test_a_run_of_steps_leaves_a_model_and_goes_on(

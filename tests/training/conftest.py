@@ -5,7 +5,7 @@ import torch
 
 from napari_nninteractive.training.config import TrainConfig
 from napari_nninteractive.training.data.dataset import EpisodeConfig
-from napari_nninteractive.training.model.network import NetworkConfig
+from napari_nninteractive.training.network import NetworkConfig
 
 
 @pytest.fixture(autouse=True)

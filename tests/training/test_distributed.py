@@ -10,7 +10,7 @@ from torch import multiprocessing
 from napari_nninteractive.errors import ModelError
 from napari_nninteractive.training.distributed import Group, join, started_together
 from napari_nninteractive.training.loop import train
-from napari_nninteractive.training.model.checkpoint import CHECKPOINT, read_checkpoint
+from napari_nninteractive.training.weights.checkpoint import CHECKPOINT, read_checkpoint
 
 
 def together(rank, meeting, folder, config):
@@ -49,7 +49,7 @@ def pair(tmp_path_factory):
     """What two processes leave after three steps, and their folder."""
     from napari_nninteractive.training.config import TrainConfig
     from napari_nninteractive.training.data.dataset import EpisodeConfig
-    from napari_nninteractive.training.model.network import NetworkConfig
+    from napari_nninteractive.training.network import NetworkConfig
 
     folder = tmp_path_factory.mktemp("pair")
     config = TrainConfig(

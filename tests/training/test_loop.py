@@ -17,9 +17,9 @@ from napari_nninteractive.training.data.dataset import (
     sample_of,
 )
 from napari_nninteractive.training.loop import CHECKPOINT, TrainConfig, Trainer, margin_loss, train
-from napari_nninteractive.training.model.export import export_model
-from napari_nninteractive.training.model.network import NetworkConfig, build
+from napari_nninteractive.training.network import NetworkConfig, build
 from napari_nninteractive.training.run import export_run
+from napari_nninteractive.training.weights.export import export_model
 
 TINY = NetworkConfig(features=(4, 8), blocks=(1, 1), patch=(16, 16, 16))
 CONFIG = TrainConfig(

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_nninteractive.training.loss import margin_loss, supervise, supervised_loss
-from napari_nninteractive.training.model.network import NetworkConfig, build
+from napari_nninteractive.training.network import NetworkConfig, build
 
 
 def logits(margin):

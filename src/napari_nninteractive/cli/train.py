@@ -177,7 +177,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_nninteractive.engine.device import choose_device
     from napari_nninteractive.training.distributed import join
     from napari_nninteractive.training.loop import CHECKPOINT
-    from napari_nninteractive.training.model.origin import patch_of
+    from napari_nninteractive.training.weights.origin import patch_of
 
     _check_folder(args.output, CHECKPOINT, args.resume)
     group = join(choose_device(args.device))
@@ -265,7 +265,7 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     """What the options say; what they do not say is as in the run that is continued, or else the default."""
     from napari_nninteractive.training.config import TrainConfig
     from napari_nninteractive.training.data.dataset import EpisodeConfig
-    from napari_nninteractive.training.model.checkpoint import (
+    from napari_nninteractive.training.weights.checkpoint import (
         CHECKPOINT,
         config_of,
         read_checkpoint,
@@ -299,15 +299,15 @@ def _source(config: TrainConfig, group: Group) -> Source | None:
         return None
     from napari_nninteractive.training.data.crops import PairSource
     from napari_nninteractive.training.data.pairs import read_pairs
-    from napari_nninteractive.training.model.origin import patch_of
+    from napari_nninteractive.training.weights.origin import patch_of
 
     pairs = read_pairs(Path(config.data), note if group.is_first else None)
     return PairSource(pairs, patch_of(config), config.episodes)
 
 
 def _export(args: argparse.Namespace) -> int:
-    from napari_nninteractive.training.model.checkpoint import CHECKPOINT
     from napari_nninteractive.training.run import export_average
+    from napari_nninteractive.training.weights.checkpoint import CHECKPOINT
 
     run = (args.output / CHECKPOINT).is_file()
     _check_folder(args.output, CHECKPOINT, resume=run or not args.average)

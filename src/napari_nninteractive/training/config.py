@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from napari_nninteractive.core.box import Index3
 from napari_nninteractive.training.data.dataset import EpisodeConfig
-from napari_nninteractive.training.model.network import NetworkConfig
+from napari_nninteractive.training.network import NetworkConfig
 
 __all__ = ["StepReport", "TrainConfig"]
 

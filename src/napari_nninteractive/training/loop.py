@@ -34,15 +34,15 @@ from napari_nninteractive.training.distributed import Group
 from napari_nninteractive.training.interrupt import Interrupts
 from napari_nninteractive.training.logs import Board, Progress
 from napari_nninteractive.training.loss import margin_loss, supervise, supervised_loss
-from napari_nninteractive.training.model.checkpoint import (
+from napari_nninteractive.training.optimizer import KernelMuon
+from napari_nninteractive.training.weights.checkpoint import (
     CHECKPOINT,
     check_same_run,
     read_checkpoint,
     write_checkpoint,
     write_snapshot,
 )
-from napari_nninteractive.training.model.origin import load_weights, origin_of
-from napari_nninteractive.training.optimizer import KernelMuon
+from napari_nninteractive.training.weights.origin import load_weights, origin_of
 
 __all__ = ["CHECKPOINT", "StepReport", "TrainConfig", "Trainer", "margin_loss", "train"]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_nninteractive.training.loss import supervise
-from napari_nninteractive.training.model.checkpoint import mean_weights
-from napari_nninteractive.training.model.export import export_like, export_model
-from napari_nninteractive.training.model.origin import Origin, load_weights, origin_of
+from napari_nninteractive.training.weights.checkpoint import mean_weights
+from napari_nninteractive.training.weights.export import export_like, export_model
+from napari_nninteractive.training.weights.origin import Origin, load_weights, origin_of
 
 if TYPE_CHECKING:
     from napari_nninteractive.training.loop import Trainer
@@ -56,7 +56,7 @@ def export_average(
     folder : Path
         Model folder.
     name, licence : str
-        As for :func:`~napari_nninteractive.training.model.export.export_model`; a model that started from another
+        As for :func:`~napari_nninteractive.training.weights.export.export_model`; a model that started from another
         keeps the licence of that.
     version : str
         Version of the weights, for people.

@@ -14,7 +14,7 @@ from napari_nninteractive.errors import ModelError
 from napari_nninteractive.files import atomic_write
 from napari_nninteractive.training.config import TrainConfig
 from napari_nninteractive.training.data.dataset import EpisodeConfig
-from napari_nninteractive.training.model.network import NetworkConfig
+from napari_nninteractive.training.network import NetworkConfig
 
 __all__ = [
     "CHECKPOINT",

@@ -14,8 +14,8 @@ from napari_nninteractive.engine.model import Model, load_model
 from napari_nninteractive.errors import ModelError
 from napari_nninteractive.training.config import TrainConfig
 from napari_nninteractive.training.data.dataset import ENCODING
-from napari_nninteractive.training.model.checkpoint import config_of, read_checkpoint
-from napari_nninteractive.training.model.network import NetworkConfig, build
+from napari_nninteractive.training.network import NetworkConfig, build
+from napari_nninteractive.training.weights.checkpoint import config_of, read_checkpoint
 
 __all__ = ["Origin", "load_weights", "origin_of", "patch_of"]
 

@@ -16,7 +16,7 @@ from napari_nninteractive.engine.capabilities import read_json
 from napari_nninteractive.engine.model import Model
 from napari_nninteractive.errors import ModelError
 from napari_nninteractive.files import atomic_folder
-from napari_nninteractive.training.model.network import CONFIGURATION, NetworkConfig, architecture
+from napari_nninteractive.training.network import CONFIGURATION, NetworkConfig, architecture
 
 __all__ = ["export_like", "export_model"]
 

@@ -1,1 +1,0 @@
-"""The network in training: built, started from, saved, exported."""
