@@ -93,7 +93,18 @@ def test_the_probe_sees_an_import(module: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["", ".errors", ".core.prompts", ".core.volume", ".core.rasterize", ".core.plan", ".files"],
+    [
+        "",
+        ".errors",
+        ".core.prompts",
+        ".core.volume",
+        ".core.rasterize",
+        ".core.plan",
+        ".files",
+        ".simulation.images.scenes",
+        ".simulation.images.samples",
+        ".simulation.users.mixture",
+    ],
 )
 def test_import_loads_neither_torch_nor_qt(module: str, tmp_path: Path) -> None:
     unwanted = ("torch", "nnunetv2", *UNWANTED)
