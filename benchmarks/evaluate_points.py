@@ -20,9 +20,9 @@ import numpy as np
 
 import napari_nninteractive as nni
 from napari_nninteractive.evaluation.cases import choose_objects, find_cases, read_case
+from napari_nninteractive.evaluation.methods.segmenters import SessionSegmenter
 from napari_nninteractive.evaluation.presets import Trial
 from napari_nninteractive.evaluation.protocol import ObjectResult, run_volume
-from napari_nninteractive.evaluation.segmenters import SessionSegmenter
 
 _REPORTED = (1, 3, 5, 10)
 

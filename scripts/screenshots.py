@@ -23,9 +23,9 @@ from PIL import Image  # noqa: E402
 from qtpy.QtWidgets import QApplication  # noqa: E402
 
 from napari_nninteractive.core.prompts import Point  # noqa: E402
-from napari_nninteractive.core.samples import nuclei  # noqa: E402
-from napari_nninteractive.core.simulate import centre_point  # noqa: E402
 from napari_nninteractive.plugin.panel import Panel  # noqa: E402
+from napari_nninteractive.simulation.images.samples import nuclei  # noqa: E402
+from napari_nninteractive.simulation.users.next_prompt import centre_point  # noqa: E402
 
 DEFAULT = Path(__file__).resolve().parent.parent / "docs" / "images"
 

@@ -12,7 +12,7 @@ import tifffile
 
 import napari_nninteractive as nni
 from napari_nninteractive.cli.main import main
-from napari_nninteractive.core.simulate import centre_point, next_centre_point
+from napari_nninteractive.simulation.users.next_prompt import centre_point, next_centre_point
 
 BUILTIN = Path(nni.__file__).parent / "models" / "builtin"
 

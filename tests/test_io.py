@@ -669,3 +669,83 @@ class TestOmeZarr:
         monkeypatch.setitem(__import__("sys").modules, "zarr", None)
         with pytest.raises(ImageError, match="pip install zarr"):
             read_image(tmp_path / "a.zarr")
+
+
+class TestOmeZarrMasks:
+    """Masks written as OME-Zarr."""
+
+    @staticmethod
+    def like(shape: tuple[int, ...], direction: tuple[float, ...] | None = None) -> ImageFile:
+        n = len(shape)
+        geometry = Geometry(
+            (0.25, 0.5, 2.0)[:n],
+            (7.0, 5.0, 3.0)[:n],
+            direction or tuple(np.eye(n).ravel().tolist()),
+        )
+        return ImageFile(np.zeros(shape), geometry, "µm")
+
+    @pytest.mark.parametrize("shape", [(5, 6, 7), (6, 7)])
+    def test_what_is_written_is_read(self, tmp_path: Path, shape: tuple[int, ...]) -> None:
+        zarr = pytest.importorskip("zarr")
+        mask = ball((1, *shape)[-3:])
+        path = write_mask(tmp_path / "mask.ome.zarr", mask, self.like(shape))
+        found = read_image(path)
+        np.testing.assert_array_equal(np.asarray(found.data), mask.reshape(shape))
+        assert found.data.dtype == np.uint8
+        assert found.geometry == self.like(shape).geometry
+        assert found.unit == "µm"
+        records = zarr.open_group(path, mode="r").attrs["multiscales"][0]["axes"]
+        assert records == [
+            {"name": a, "type": "space", "unit": "micrometer"} for a in "zyx"[-len(shape) :]
+        ]
+
+    def test_another_mask_takes_the_place_of_the_first(self, tmp_path: Path) -> None:
+        pytest.importorskip("zarr")
+        path = tmp_path / "mask.zarr"
+        write_mask(path, np.ones((70, 6, 7)), self.like((70, 6, 7)))
+        with pytest.raises(ImageError, match="is there already"):
+            write_mask(path, np.ones((70, 6, 7)), self.like((70, 6, 7)))
+        # Chunks of nothing are not written: those of the first mask must not show through.
+        second = np.zeros((70, 6, 7))
+        second[0, 0, 0] = 1
+        write_mask(path, second, self.like((70, 6, 7)), overwrite=True)
+        np.testing.assert_array_equal(np.asarray(read_image(path).data), second)
+        assert [p.name for p in tmp_path.iterdir()] == ["mask.zarr"]
+
+    @pytest.mark.parametrize("there", [True, False])
+    def test_a_failure_leaves_all_as_it_was(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+    ) -> None:
+        zarr = pytest.importorskip("zarr")
+        path, like = tmp_path / "mask.zarr", self.like((5, 6, 7))
+        if there:
+            write_mask(path, ball((5, 6, 7)), like)
+
+        def fail(*args: Any, **kwargs: Any) -> None:
+            raise OSError(28, "No space left")
+
+        monkeypatch.setattr(zarr.Group, "create_array", fail)
+        with pytest.raises(ImageError, match=r"mask\.zarr cannot be written \(No space left"):
+            write_mask(path, np.zeros((5, 6, 7)), like, overwrite=True)
+        assert [p.name for p in tmp_path.iterdir()] == ["mask.zarr"] * there
+        if there:
+            np.testing.assert_array_equal(np.asarray(read_image(path).data), ball((5, 6, 7)))
+
+    def test_folders_that_are_not_replaced(self, tmp_path: Path) -> None:
+        pytest.importorskip("zarr")
+        (tmp_path / "mine.zarr").mkdir()
+        (tmp_path / "mine.zarr" / "thesis.txt").write_text("precious")
+        with pytest.raises(ImageError, match="no OME-Zarr, so it is not replaced"):
+            check_output(tmp_path / "mine.zarr", overwrite=True)
+        path = write_mask(tmp_path / "image.zarr", ball((5, 6, 7)), self.like((5, 6, 7)))
+        with pytest.raises(ImageError, match="read here and not replaced"):
+            check_output(path, overwrite=True, inputs=(path,))
+        with pytest.raises(ImageError, match=r"An input lies in .*image\.zarr"):
+            check_output(path, overwrite=True, inputs=(path / "0",))
+
+    def test_without_the_package_it_is_said_before_the_work(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(__import__("sys").modules, "zarr", None)
+        with pytest.raises(ImageError, match="pip install zarr"):
+            check_output(tmp_path / "mask.zarr")

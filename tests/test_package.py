@@ -26,6 +26,40 @@ QT = ("qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "napari", "vispy", "magicg
 # Imported beside an open viewer, triton can crash the process, and the other two import it.
 UNWANTED = ("triton", "torchvision", "nnunetv2.training.nnUNetTrainer", *QT)
 DECOYS = ("triton", "torchvision")
+# What nnunetv2 and the readers of files can drag in, and no click needs.
+HEAVY = (
+    "PIL",
+    "SimpleITK",
+    "acvl_utils",
+    "batchgeneratorsv2",
+    "blosc2",
+    "dask",
+    "einops",
+    "graphviz",
+    "huggingface_hub",
+    "imagecodecs",
+    "imageio",
+    "matplotlib",
+    "nibabel",
+    "pandas",
+    "requests",
+    "scipy.signal",
+    "scipy.stats",
+    "seaborn",
+    "skimage",
+    "sklearn",
+    "tensorboard",
+    "tifffile",
+    "timm",
+    "torch._inductor",
+    "zarr",
+)
+# The one module of this package that nnU-Net's function needs.
+FILES_AND_FOLDERS = [
+    "batchgenerators",
+    "batchgenerators.utilities",
+    "batchgenerators.utilities.file_and_folder_operations",
+]
 
 
 def loaded_after(code: str, unwanted: tuple[str, ...], decoys: Path) -> list[str]:
@@ -59,7 +93,18 @@ def test_the_probe_sees_an_import(module: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["", ".errors", ".core.prompts", ".core.volume", ".core.rasterize", ".core.plan", ".files"],
+    [
+        "",
+        ".errors",
+        ".core.prompts",
+        ".core.volume",
+        ".core.rasterize",
+        ".core.plan",
+        ".files",
+        ".simulation.images.scenes",
+        ".simulation.images.samples",
+        ".simulation.users.mixture",
+    ],
 )
 def test_import_loads_neither_torch_nor_qt(module: str, tmp_path: Path) -> None:
     unwanted = ("torch", "nnunetv2", *UNWANTED)
@@ -99,6 +144,19 @@ out = session.add(nni.Point((10, 10, 10)))
 assert out.forwards > 0
 """
     assert loaded_after(code, UNWANTED, tmp_path) == []
+
+
+def test_a_first_click_loads_only_what_it_needs(tmp_path: Path) -> None:
+    code = """
+import numpy as np
+import napari_nninteractive as nni
+
+session = nni.InferenceSession(nni.load_model("builtin", "cpu"))
+session.set_image(np.random.default_rng(0).random((20, 20, 20)))
+assert session.add(nni.Point((10, 10, 10))).forwards > 0
+"""
+    loaded = loaded_after(code, (*HEAVY, *UNWANTED, "batchgenerators"), tmp_path)
+    assert loaded == FILES_AND_FOLDERS
 
 
 def test_version_is_that_of_the_distribution() -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from napari_nninteractive.cli.main import main
 from napari_nninteractive.cli.picture import draw_planes
-from napari_nninteractive.core import samples
 from napari_nninteractive.core.prompts import Point
 from napari_nninteractive.io import read_image
+from napari_nninteractive.simulation.images import samples
 
 FILES = {"stack.nii.gz", "truth.nii.gz", "mask.nii.gz", "demo.png", "demo.json"}
 

@@ -17,8 +17,8 @@ from fixtures.balls import ball
 from napari_nninteractive.cli import evaluate
 from napari_nninteractive.cli.main import main
 from napari_nninteractive.errors import ImageError
-from napari_nninteractive.evaluation.baselines import BaselineSegmenter
-from napari_nninteractive.evaluation.segmenters import SessionSegmenter
+from napari_nninteractive.evaluation.methods.baselines import BaselineSegmenter
+from napari_nninteractive.evaluation.methods.segmenters import SessionSegmenter
 
 SHAPE = (24, 24, 48)
 LABELS = (ball(SHAPE, (12, 12, 12), 7) + 2 * ball(SHAPE, (12, 12, 34), 5)).astype(np.uint8)

@@ -15,8 +15,8 @@ import pytest
 from napari_nninteractive._distribution import distribution_name
 from napari_nninteractive.cli import launch
 from napari_nninteractive.cli.main import main
-from napari_nninteractive.core.samples import nuclei
 from napari_nninteractive.io import Geometry, ImageFile, write_mask
+from napari_nninteractive.simulation.images.samples import nuclei
 
 
 class FakeViewer:

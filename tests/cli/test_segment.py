@@ -15,8 +15,8 @@ import napari_nninteractive as nni
 from napari_nninteractive.cli import engine_args
 from napari_nninteractive.cli.main import main
 from napari_nninteractive.cli.terminal import ProgressLine
-from napari_nninteractive.core.samples import nuclei
 from napari_nninteractive.io import read_image
+from napari_nninteractive.simulation.images.samples import nuclei
 
 SHAPE = (20, 30, 26)
 SPACING_XYZ = (0.5, 0.5, 2.0)
@@ -45,7 +45,7 @@ def expected(
     return np.asarray(session.mask[...])
 
 
-@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha", ".tif"])
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha", ".tif", ".zarr"])
 def test_same_mask_as_a_session_in_place(
     image: Path, model: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +135,19 @@ def test_what_tiff_cannot_hold_is_said(
     tifffile.imwrite(tmp_path / "plain.tif", nuclei(SHAPE, seed=1).image, metadata={"axes": "ZYX"})
     assert run(tmp_path / "plain.tif", *words, "-o", tmp_path / f"p{ending}") == 0
     assert "no place" not in capsys.readouterr().err
+
+
+def test_what_ome_zarr_cannot_hold_is_said(
+    image: Path, model: Path, tmp_path: Path, capsys: Any
+) -> None:
+    words = ["--model", model, "--point", "10,15,13"]
+    assert run(image, *words, "-o", tmp_path / "a.zarr") == 0
+    assert "no place" not in capsys.readouterr().err
+    turned = sitk.ReadImage(str(image))
+    turned.SetDirection((0, 1, 0, -1, 0, 0, 0, 0, 1))
+    sitk.WriteImage(turned, str(tmp_path / "turned.nrrd"))
+    assert run(tmp_path / "turned.nrrd", *words, "-o", tmp_path / "b.zarr") == 0
+    assert "OME-Zarr has no place for the directions" in capsys.readouterr().err
 
 
 def test_a_session_file_goes_on_where_it_was(image: Path, model: Path, tmp_path: Path) -> None:

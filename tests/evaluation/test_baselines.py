@@ -12,10 +12,14 @@ from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.metrics import dice
 from napari_nninteractive.core.prompts import InitialMask, Point
 from napari_nninteractive.errors import NNInteractiveError, PromptError, SessionError
-from napari_nninteractive.evaluation.baselines import METHODS, BaselineSegmenter, make_baseline
+from napari_nninteractive.evaluation.methods.baselines import (
+    METHODS,
+    BaselineSegmenter,
+    make_baseline,
+)
+from napari_nninteractive.evaluation.methods.seeds import CLICK_RADIUS
 from napari_nninteractive.evaluation.presets import BASELINES, Trial
 from napari_nninteractive.evaluation.protocol import run_volume
-from napari_nninteractive.evaluation.seeds import CLICK_RADIUS
 
 SHAPE = (24, 24, 48)
 SPACING = (1.0, 1.0, 1.0)
@@ -124,7 +128,7 @@ def test_a_large_window_is_sampled_more_coarsely(two_balls, monkeypatch) -> None
         asked.append((image.shape, tuple(spacing)))
         return otsu.segment(image, seeds, spacing)
 
-    module = "napari_nninteractive.evaluation.baselines.METHODS"
+    module = "napari_nninteractive.evaluation.methods.baselines.METHODS"
     monkeypatch.setattr(module, {"otsu": replace(otsu, segment=segment, largest=4000)})
     mask = started("otsu", two_balls).add(FIRST)
     (shape, spacing), = asked  # fmt: skip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from napari_nninteractive.core.agents import AGENTS, RandomAgent, SingleAgent, SunkCostAgent
 from napari_nninteractive.errors import NNInteractiveError, PromptError
-from napari_nninteractive.evaluation.baselines import METHODS
+from napari_nninteractive.evaluation.methods.baselines import METHODS
+from napari_nninteractive.evaluation.methods.styles import CentreClicks, make_style
 from napari_nninteractive.evaluation.presets import (
     BASELINES,
     PRESETS,
@@ -14,7 +14,12 @@ from napari_nninteractive.evaluation.presets import (
     Trial,
     make_trials,
 )
-from napari_nninteractive.evaluation.styles import CentreClicks, make_style
+from napari_nninteractive.simulation.users.agents import (
+    AGENTS,
+    RandomAgent,
+    SingleAgent,
+    SunkCostAgent,
+)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.prompts import BoxPrompt, InitialMask, Lasso, Point, Scribble
 from napari_nninteractive.errors import PromptError
-from napari_nninteractive.evaluation.seeds import check_kind, choose_window, make_seeds
+from napari_nninteractive.evaluation.methods.seeds import check_kind, choose_window, make_seeds
 
 SHAPE = (100, 200, 200)
 WHOLE = Box((0, 0, 0), SHAPE)

@@ -10,9 +10,9 @@ from fixtures.flood_model import write_flood_model
 
 import napari_nninteractive as nni
 from napari_nninteractive.core.box import Box
+from napari_nninteractive.evaluation.methods.segmenters import SessionSegmenter
 from napari_nninteractive.evaluation.presets import Trial
 from napari_nninteractive.evaluation.protocol import run_volume
-from napari_nninteractive.evaluation.segmenters import SessionSegmenter
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_nninteractive._distribution import distribution_name
-from napari_nninteractive.core.samples import SAMPLES
+from napari_nninteractive.simulation.images.samples import SAMPLES
 
 NAME = distribution_name()
 

@@ -11,8 +11,8 @@ import pytest
 from fixtures.mouse import drag, press_key, spin, wait_until
 
 from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Scribble
-from napari_nninteractive.core.samples import nuclei
-from napari_nninteractive.core.simulate import centre_point
+from napari_nninteractive.simulation.images.samples import nuclei
+from napari_nninteractive.simulation.users.next_prompt import centre_point
 from napari_nninteractive.workspace.workspace import Workspace
 
 IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)

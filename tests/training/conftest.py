@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_nninteractive.training.config import TrainConfig
-from napari_nninteractive.training.dataset import EpisodeConfig
+from napari_nninteractive.training.data.dataset import EpisodeConfig
 from napari_nninteractive.training.network import NetworkConfig
 
 

@@ -7,16 +7,16 @@ import torch
 
 from napari_nninteractive.engine.model import load_model
 from napari_nninteractive.errors import ModelError
-from napari_nninteractive.training.checkpoint import (
+from napari_nninteractive.training.loop import Trainer, train
+from napari_nninteractive.training.run import export_average
+from napari_nninteractive.training.weights.checkpoint import (
     CHECKPOINT,
     SNAPSHOTS,
     config_of,
     mean_weights,
     read_checkpoint,
 )
-from napari_nninteractive.training.loop import Trainer, train
-from napari_nninteractive.training.origin import origin_of
-from napari_nninteractive.training.run import export_average
+from napari_nninteractive.training.weights.origin import origin_of
 
 
 def aged(path):

@@ -11,18 +11,18 @@ from scipy import ndimage as ndi
 
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.engine.model import load_model
-from napari_nninteractive.training.crops import PairSource, varied
-from napari_nninteractive.training.dataset import (
+from napari_nninteractive.training.data.crops import PairSource, varied
+from napari_nninteractive.training.data.dataset import (
     EpisodeConfig,
     advance,
     from_record,
     sample_of,
     to_record,
 )
+from napari_nninteractive.training.data.pairs import read_pairs
+from napari_nninteractive.training.data.source import Ahead
 from napari_nninteractive.training.loop import train
-from napari_nninteractive.training.pairs import read_pairs
 from napari_nninteractive.training.run import export_run
-from napari_nninteractive.training.source import Ahead
 
 PATCH = (16, 16, 16)
 NEAR = EpisodeConfig(zoomed=0.0, refining=0.0, misled=0.0)

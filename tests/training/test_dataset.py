@@ -19,7 +19,8 @@ from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.engine.normalize import Normalization
 from napari_nninteractive.engine.patch import PatchReader
 from napari_nninteractive.engine.store import ChunkStore
-from napari_nninteractive.training.dataset import (
+from napari_nninteractive.simulation.images.scenes import Scene
+from napari_nninteractive.training.data.dataset import (
     ENCODING,
     Episode,
     EpisodeConfig,
@@ -33,7 +34,6 @@ from napari_nninteractive.training.dataset import (
     to_record,
     with_prediction,
 )
-from napari_nninteractive.training.scenes import Scene
 
 CONFIG = EpisodeConfig(per_scene=3, shape=(24, 32, 32))
 PATCH = (16, 16, 16)

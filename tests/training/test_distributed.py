@@ -8,9 +8,9 @@ import torch
 from torch import multiprocessing
 
 from napari_nninteractive.errors import ModelError
-from napari_nninteractive.training.checkpoint import CHECKPOINT, read_checkpoint
 from napari_nninteractive.training.distributed import Group, join, started_together
 from napari_nninteractive.training.loop import train
+from napari_nninteractive.training.weights.checkpoint import CHECKPOINT, read_checkpoint
 
 
 def together(rank, meeting, folder, config):
@@ -48,7 +48,7 @@ def together(rank, meeting, folder, config):
 def pair(tmp_path_factory):
     """What two processes leave after three steps, and their folder."""
     from napari_nninteractive.training.config import TrainConfig
-    from napari_nninteractive.training.dataset import EpisodeConfig
+    from napari_nninteractive.training.data.dataset import EpisodeConfig
     from napari_nninteractive.training.network import NetworkConfig
 
     folder = tmp_path_factory.mktemp("pair")

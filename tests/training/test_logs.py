@@ -8,7 +8,7 @@ import pytest
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.errors import ModelError
 from napari_nninteractive.training.config import StepReport
-from napari_nninteractive.training.dataset import Sample
+from napari_nninteractive.training.data.dataset import Sample
 from napari_nninteractive.training.logs import Board, Progress, picture
 from napari_nninteractive.training.loop import train
 

@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from napari_nninteractive.errors import ModelError
-from napari_nninteractive.training.dataset import (
+from napari_nninteractive.training.data.dataset import (
     ENCODING,
     EpisodeConfig,
     advance,
     episodes_of,
     sample_of,
 )
-from napari_nninteractive.training.export import export_model
 from napari_nninteractive.training.loop import CHECKPOINT, TrainConfig, Trainer, margin_loss, train
 from napari_nninteractive.training.network import NetworkConfig, build
 from napari_nninteractive.training.run import export_run
+from napari_nninteractive.training.weights.export import export_model
 
 TINY = NetworkConfig(features=(4, 8), blocks=(1, 1), patch=(16, 16, 16))
 CONFIG = TrainConfig(
@@ -159,6 +159,28 @@ def test_an_interrupted_export_leaves_the_folder_as_it_was(
     assert json.loads((folder / "inference_info.json").read_text())["version"] == "2"
     if there:
         assert (folder / "checkpoint.pt").read_bytes() == b"mine"
+
+
+def test_nnunet_reads_the_exported_plans_and_builds_the_same_network(tmp_path):
+    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    export_model(build(TINY), tmp_path, config=TINY, encoding=ENCODING)
+    manager = PlansManager(json.loads((tmp_path / "plans.json").read_text()))
+    dataset = json.loads((tmp_path / "dataset.json").read_text())
+    configuration = manager.get_configuration("3d_fullres")
+    network = get_network_from_plans(
+        configuration.network_arch_class_name,
+        configuration.network_arch_init_kwargs,
+        configuration.network_arch_init_kwargs_req_import,
+        8,
+        manager.get_label_manager(dataset).num_segmentation_heads,
+        deep_supervision=True,
+    )
+    saved = torch.load(tmp_path / "fold_0" / "checkpoint_final.pth", weights_only=True)
+    network.load_state_dict(saved["network_weights"], strict=True)
+    assert configuration.patch_size == list(TINY.patch)
+    assert manager.available_configurations == [saved["init_args"]["configuration"]]
 
 
 def test_weights_that_are_not_finite_are_not_exported(tmp_path):

@@ -9,11 +9,11 @@ import torch
 from napari_nninteractive.core.rasterize import PromptEncoding
 from napari_nninteractive.engine.model import load_model
 from napari_nninteractive.errors import ModelError
-from napari_nninteractive.training.export import export_model
 from napari_nninteractive.training.loop import CHECKPOINT, Trainer, train
 from napari_nninteractive.training.network import build
-from napari_nninteractive.training.origin import origin_of
 from napari_nninteractive.training.run import export_run
+from napari_nninteractive.training.weights.export import export_model
+from napari_nninteractive.training.weights.origin import origin_of
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import tifffile
 
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.errors import ImageError
-from napari_nninteractive.training.pairs import Target, find_pairs, fingerprint, read_pairs
+from napari_nninteractive.io.pairs import find_pairs
+from napari_nninteractive.training.data.pairs import Target, fingerprint, read_pairs
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.normal(100, 20, (8, 20, 24)).astype(np.float32)

@@ -19,8 +19,8 @@ from napari_nninteractive.errors import NNInteractiveError
 
 if TYPE_CHECKING:
     from napari_nninteractive.core.prompts import Point
-    from napari_nninteractive.core.samples import Sample
     from napari_nninteractive.engine.session import InferenceSession
+    from napari_nninteractive.simulation.images.samples import Sample
 
 __all__ = ["DESCRIPTION", "USAGE", "add_arguments", "run"]
 
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make, segment, measure, write."""
-    from napari_nninteractive.core.samples import SAMPLES
+    from napari_nninteractive.simulation.images.samples import SAMPLES
 
     if args.seed < 0:
         raise NNInteractiveError("--seed must be 0 or more.")
@@ -146,7 +146,7 @@ def _hash(path: Path) -> str:
 
 def _click(session: InferenceSession, sample: Sample, truth: NDArray[np.bool_]) -> list[Point]:
     """Click in the middle of the object, then of the larger error, as the evaluation does; say what came of it."""
-    from napari_nninteractive.core.simulate import centre_point, next_centre_point
+    from napari_nninteractive.simulation.users.next_prompt import centre_point, next_centre_point
 
     session.set_image(sample.image, sample.spacing)
     points = [centre_point(truth)]

@@ -313,7 +313,7 @@ def _segmenters(
     for autozoom in dict.fromkeys(t.autozoom for t in trials):
         if args.only_baselines:
             break
-        from napari_nninteractive.evaluation.segmenters import SessionSegmenter
+        from napari_nninteractive.evaluation.methods.segmenters import SessionSegmenter
 
         session = open_session(argparse.Namespace(**{**vars(args), "no_autozoom": not autozoom}))
         mine = [t for t in trials if t.autozoom == autozoom]
@@ -324,7 +324,7 @@ def _segmenters(
             "precision": session.precision,
         }
     if baselines:
-        from napari_nninteractive.evaluation.baselines import make_baseline
+        from napari_nninteractive.evaluation.methods.baselines import make_baseline
 
         # AutoZoom means nothing to them: each style once.
         once = list({(t.style, t.prompts): t for t in reversed(trials)}.values())[::-1]

@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw."""
-    from napari_nninteractive.training.gallery import gallery_path, write_gallery
-    from napari_nninteractive.training.scenes import FAMILIES
+    from napari_nninteractive.simulation.images.gallery import gallery_path, write_gallery
+    from napari_nninteractive.simulation.images.scenes import FAMILIES
 
     families = tuple(dict.fromkeys(args.family or FAMILIES))
     if args.columns < 1 or args.seed < 0 or not 0.0 <= args.level <= 1.0:

@@ -19,7 +19,7 @@ from napari_nninteractive.cli.prompt_args import (
 )
 from napari_nninteractive.cli.terminal import note, say
 from napari_nninteractive.errors import PromptError
-from napari_nninteractive.io import ImageFile, check_output, read_image, write_mask
+from napari_nninteractive.io import Geometry, ImageFile, check_output, read_image, write_mask
 
 if TYPE_CHECKING:
     from napari_nninteractive.engine.session import InferenceSession
@@ -37,8 +37,9 @@ prediction, and corrects what the ones before it gave.
   napari-nninteractive segment stack.tif --box 30,40:90,40:90 --negative-point 30,95,60 -o mask.tif
 
 The mask is uint8, 1 inside the object, with the spacing, origin and direction of the image; TIFF has a
-place for the spacing only.
-Images: NIfTI, NRRD, MetaImage, TIFF (ImageJ, OME), OME-Zarr. Masks: .nii.gz .nii .nrrd .mha .tif"""
+place for the spacing only, OME-Zarr none for the direction.
+Images: NIfTI, NRRD, MetaImage, TIFF (ImageJ, OME), OME-Zarr.
+Masks: .nii.gz .nii .nrrd .mha .tif .zarr"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,11 +88,9 @@ def run(args: argparse.Namespace) -> int:
         session.save(args.save_session)
     mask = session.mask[...]
     write_mask(args.output, mask, image, overwrite=args.force)
-    if args.output.name.lower().endswith((".tif", ".tiff")) and image.geometry.is_placed:
-        note(
-            "TIFF has no place for the origin and direction that this image has: "
-            "write .nii.gz, .nrrd or .mha to keep them."
-        )
+    lost = _lost(args.output, image.geometry)
+    if lost:
+        note(f"{lost} that this image has: write .nii.gz, .nrrd or .mha to keep them.")
     voxels = int(np.count_nonzero(mask))
     say(_summary(args.output, voxels, image, session, len(plan), seconds))
     if not voxels:
@@ -105,6 +104,16 @@ def _check_outputs(args: argparse.Namespace, requests: list[Request]) -> None:
     check_output(args.output, overwrite=args.force, inputs=inputs)
     if args.save_session:
         check_output(args.save_session, overwrite=args.force, endings=(".json",), inputs=inputs)
+
+
+def _lost(path: Path, geometry: Geometry) -> str:
+    """Of where the image lies, what the format of a mask has no place for; "" where it keeps all."""
+    name = path.name.lower()
+    if name.endswith((".tif", ".tiff")) and geometry.is_placed:
+        return "TIFF has no place for the origin and direction"
+    if name.endswith(".zarr") and geometry.is_turned:
+        return "OME-Zarr has no place for the directions"
+    return ""
 
 
 def _summary(

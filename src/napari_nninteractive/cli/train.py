@@ -14,8 +14,8 @@ from napari_nninteractive.io import check_output
 
 if TYPE_CHECKING:
     from napari_nninteractive.training.config import StepReport, TrainConfig
+    from napari_nninteractive.training.data.source import Source
     from napari_nninteractive.training.distributed import Group
-    from napari_nninteractive.training.source import Source
 
 _LARGE_PATCH = 96  # voxels; of larger ones fewer crops wait their turn in memory
 
@@ -177,7 +177,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_nninteractive.engine.device import choose_device
     from napari_nninteractive.training.distributed import join
     from napari_nninteractive.training.loop import CHECKPOINT
-    from napari_nninteractive.training.origin import patch_of
+    from napari_nninteractive.training.weights.origin import patch_of
 
     _check_folder(args.output, CHECKPOINT, args.resume)
     group = join(choose_device(args.device))
@@ -263,9 +263,13 @@ def _budget(config: TrainConfig) -> str:
 
 def _config(args: argparse.Namespace) -> TrainConfig:
     """What the options say; what they do not say is as in the run that is continued, or else the default."""
-    from napari_nninteractive.training.checkpoint import CHECKPOINT, config_of, read_checkpoint
     from napari_nninteractive.training.config import TrainConfig
-    from napari_nninteractive.training.dataset import EpisodeConfig
+    from napari_nninteractive.training.data.dataset import EpisodeConfig
+    from napari_nninteractive.training.weights.checkpoint import (
+        CHECKPOINT,
+        config_of,
+        read_checkpoint,
+    )
 
     earlier = args.output / CHECKPOINT
     start = TrainConfig(rate=_RATE)
@@ -293,17 +297,17 @@ def _source(config: TrainConfig, group: Group) -> Source | None:
     """Check the data before anything else is done; None: scenes."""
     if config.data is None:
         return None
-    from napari_nninteractive.training.crops import PairSource
-    from napari_nninteractive.training.origin import patch_of
-    from napari_nninteractive.training.pairs import read_pairs
+    from napari_nninteractive.training.data.crops import PairSource
+    from napari_nninteractive.training.data.pairs import read_pairs
+    from napari_nninteractive.training.weights.origin import patch_of
 
     pairs = read_pairs(Path(config.data), note if group.is_first else None)
     return PairSource(pairs, patch_of(config), config.episodes)
 
 
 def _export(args: argparse.Namespace) -> int:
-    from napari_nninteractive.training.checkpoint import CHECKPOINT
     from napari_nninteractive.training.run import export_average
+    from napari_nninteractive.training.weights.checkpoint import CHECKPOINT
 
     run = (args.output / CHECKPOINT).is_file()
     _check_folder(args.output, CHECKPOINT, resume=run or not args.average)

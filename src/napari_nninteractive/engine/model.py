@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import pickle
-import pydoc
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,15 +16,12 @@ import torch
 from napari_nninteractive.core.box import Index3
 from napari_nninteractive.engine.capabilities import Capabilities, read_capabilities, read_json
 from napari_nninteractive.engine.device import choose_device
+from napari_nninteractive.engine.plans import read_plans, without_memory
 from napari_nninteractive.engine.registry import resolve
 from napari_nninteractive.errors import ModelError
 
 __all__ = ["Model", "load_model"]
 
-# plans.json names classes to import and call: only these are.
-_NETWORK_CLASS = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"
-_LARGEST = 1024  # voxels along a side of a patch; the published model has 192
-_IMPORTABLE = re.compile(r"torch\.nn\.(modules\.\w+\.)?\w+")
 # What training programs leave in a checkpoint beside tensors: numpy's own scalars.
 _NUMPY_SCALARS: list[Any] = [
     np.dtype,
@@ -88,7 +82,7 @@ def load_model(name: str | Path, device: str | torch.device = "auto") -> Model:
     """Load a model by its registered name, or from a folder.
 
     No code from the folder is executed: weights are unpickled with torch's restricted loader and an allow list, and the
-    plans may name nothing but the published architecture and layers of torch.
+    plans may name nothing but the networks of nnU-Net's planners and layers of torch.
 
     Parameters
     ----------
@@ -113,16 +107,14 @@ def load_model(name: str | Path, device: str | torch.device = "auto") -> Model:
     folder = resolve(name)
     chosen = choose_device(device)
     capabilities = read_capabilities(folder)
-    _check_dataset(folder)
+    _check_dataset(folder, capabilities.n_inputs)
     path = _checkpoint(folder)
     checkpoint = _read_checkpoint(path)
-    plans = folder / "plans.json"
-    configuration = _configuration(plans, checkpoint["init_args"]["configuration"])
-    network = _build(plans, configuration, capabilities.n_inputs)
-    patch, stride = _patch_size(plans, configuration)
+    plan = read_plans(folder / "plans.json", checkpoint["init_args"]["configuration"])
+    network = without_memory(plan, capabilities.n_inputs)
     network = _with_weights(network, checkpoint["network_weights"], path)
     network = network.eval().requires_grad_(False)
-    _try_layers(plans, network)
+    _try_layers(plan.path, network)
     network = network.to(chosen)
     if chosen.type == "cuda":
         network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
@@ -130,11 +122,11 @@ def load_model(name: str | Path, device: str | torch.device = "auto") -> Model:
         str(name),
         folder,
         network,
-        patch,
+        plan.patch_size,
         _licence(folder),
         capabilities,
         chosen,
-        stride,
+        plan.stride,
         checkpoint["init_args"]["configuration"],
     )
 
@@ -147,13 +139,17 @@ def _licence(folder: Path) -> str | None:
     return lines[0].strip() if lines else None
 
 
-def _check_dataset(folder: Path) -> None:
+def _check_dataset(folder: Path, n_inputs: int) -> None:
+    """One image channel; prompts are further ones, which training adds or the file lists as well."""
     path = folder / "dataset.json"
     dataset = read_json(path)
-    names = dataset.get("channel_names") if isinstance(dataset, dict) else None
-    if not isinstance(names, dict) or len(names) != 1:
+    names = (
+        dataset.get("channel_names", dataset.get("modality")) if isinstance(dataset, dict) else None
+    )
+    if not isinstance(names, dict) or len(names) not in (1, n_inputs):
         raise ModelError(
-            f"{path}, field 'channel_names': expected one image channel, not {names!r}."
+            f"{path}, field 'channel_names': expected one image channel, or all {n_inputs} of the network with "
+            f"those of the prompts, not {names!r}."
         )
 
 
@@ -193,93 +189,6 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}, field 'init_args.configuration': expected the name of a configuration."
         )
     return checkpoint
-
-
-def _configuration(path: Path, name: str) -> dict[str, Any]:
-    """Configuration of the plans with what it inherits."""
-    plans = read_json(path)
-    configurations = plans.get("configurations") if isinstance(plans, dict) else None
-    if not isinstance(configurations, dict):
-        raise ModelError(f"{path}, field 'configurations': expected an object.")
-    merged: dict[str, Any] = {}
-    seen: list[str] = []
-    current: object = name
-    while current is not None:
-        if (
-            not isinstance(current, str)
-            or current in seen
-            or not isinstance(configurations.get(current), dict)
-        ):
-            raise ModelError(
-                f"{path}, field 'configurations.{current}': missing, or inherited in a circle."
-            )
-        seen.append(current)
-        merged = {**configurations[current], **merged}
-        current = configurations[current].get("inherits_from")
-    return merged
-
-
-def _build(path: Path, configuration: Mapping[str, Any], n_inputs: int) -> torch.nn.Module:
-    """Network of a configuration, without memory for its weights."""
-    # Imported when used: it takes a while, and the rest of the package must not need it.
-    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-
-    architecture = configuration.get("architecture")
-    if not isinstance(architecture, dict) or not isinstance(architecture.get("arch_kwargs"), dict):
-        raise ModelError(f"{path}, field 'architecture': expected an object with 'arch_kwargs'.")
-    if architecture.get("network_class_name") != _NETWORK_CLASS:
-        raise ModelError(
-            f"{path}, field 'architecture.network_class_name': only {_NETWORK_CLASS} is supported, "
-            f"not {architecture.get('network_class_name')!r}."
-        )
-    keywords = _layers_checked(path, architecture)
-    try:
-        # On no device: building costs neither time nor memory, and draws no random numbers.
-        with torch.device("meta"):
-            network = get_network_from_plans(
-                _NETWORK_CLASS,
-                keywords,
-                [],
-                n_inputs,
-                2,
-                allow_init=False,
-                deep_supervision=False,
-            )
-    except Exception as error:  # any field of the file can be wrong in any way
-        raise ModelError(
-            f"{path}, field 'architecture.arch_kwargs': no network can be built from it: {error}."
-        ) from error
-    if not isinstance(network, torch.nn.Module):
-        raise ModelError(
-            f"{path}, field 'architecture': gives {type(network).__name__}, which is no network."
-        )
-    return network
-
-
-def _layers_checked(path: Path, architecture: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of the network with the layers that they name, which must be layers of torch."""
-    keywords = dict(architecture["arch_kwargs"])
-    imports = architecture.get("_kw_requires_import", [])
-    if not isinstance(imports, list) or not all(
-        isinstance(key, str) and key in keywords for key in imports
-    ):
-        raise ModelError(
-            f"{path}, field 'architecture._kw_requires_import': expected a list of names from 'arch_kwargs', "
-            f"not {imports!r}."
-        )
-    for key in imports:
-        value = keywords[key]
-        if value is None:
-            continue
-        named = isinstance(value, str) and _IMPORTABLE.fullmatch(value)
-        layer = pydoc.locate(value) if named else None
-        # By name alone, functions that change the process would get through.
-        if not isinstance(layer, type) or not issubclass(layer, torch.nn.Module):
-            raise ModelError(
-                f"{path}, field 'architecture.arch_kwargs.{key}': only layers of torch.nn, not {value!r}."
-            )
-        keywords[key] = layer
-    return keywords
 
 
 def _try_layers(path: Path, network: torch.nn.Module) -> None:
@@ -324,36 +233,3 @@ def _with_weights(
     except RuntimeError as error:  # sparse, quantised
         raise ModelError(f"{path}, field 'network_weights': {error}.") from error
     return network
-
-
-def _patch_size(path: Path, configuration: Mapping[str, Any]) -> tuple[Index3, Index3]:
-    """Patch of the plans and the stride of the network, which divides it."""
-    patch = configuration.get("patch_size")
-    if (
-        not isinstance(patch, list)
-        or len(patch) != 3
-        or not all(type(p) is int and 0 < p <= _LARGEST for p in patch)
-    ):
-        raise ModelError(
-            f"{path}, field 'patch_size': expected three whole numbers from 1 to {_LARGEST}, not {patch!r}."
-        )
-    strides = configuration["architecture"]["arch_kwargs"].get("strides")
-    rows = (
-        [[s] * 3 if isinstance(s, int) else s for s in strides] if isinstance(strides, list) else []
-    )
-    if not rows or not all(
-        isinstance(row, list) and len(row) == 3 and all(type(s) is int and s > 0 for s in row)
-        for row in rows
-    ):
-        raise ModelError(
-            f"{path}, field 'architecture.arch_kwargs.strides': expected a list of positive whole numbers, one or "
-            f"three per stage, not {strides!r}."
-        )
-    total = [math.prod(along) for along in zip(*rows, strict=True)]
-    for axis, (p, t) in enumerate(zip(patch, total, strict=True)):
-        if p % t:
-            raise ModelError(
-                f"{path}, field 'patch_size': {p} voxels along axis {axis} cannot be halved as the network does; it "
-                f"must be a multiple of {t}."
-            )
-    return (patch[0], patch[1], patch[2]), (total[0], total[1], total[2])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.io import IMAGE_ENDINGS, check_same_grid, read_image
-from napari_nninteractive.training.pairs import find_pairs, joined_objects
+from napari_nninteractive.io.pairs import find_pairs, joined_objects
 
 __all__ = [
     "MOST_OBJECTS",

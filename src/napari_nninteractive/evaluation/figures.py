@@ -11,13 +11,13 @@ import numpy as np
 
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.prompts import Point
-from napari_nninteractive.core.simulate import centre_point
 from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.evaluation.cases import LabelledVolume
 from napari_nninteractive.evaluation.drawing import AXES, draw_plane, legend_entries
 from napari_nninteractive.evaluation.presets import BASELINES
 from napari_nninteractive.evaluation.protocol import ObjectResult
 from napari_nninteractive.evaluation.report import Summary, summarise
+from napari_nninteractive.simulation.users.next_prompt import centre_point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from napari_nninteractive.errors import NNInteractiveError
 __all__ = ["BASELINES", "PRESETS", "STYLES", "Trial", "make_trials"]
 
 STYLES = ("points", "random", "sunk-cost", "point", "box", "scribble", "lasso")
-"""Simulated users: ``points`` is the reference, exact clicks only; the others are the agents of `core.agents`."""
+"""Simulated users: ``points`` is the reference, exact clicks only; the others are `simulation.users.agents`."""
 
 BASELINES = (
     "random-walker",

@@ -21,8 +21,8 @@ from napari_nninteractive.core.metrics import area_under_curve, dice, surface_di
 from napari_nninteractive.core.prompts import Prompt
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.evaluation.cases import LabelledVolume
+from napari_nninteractive.evaluation.methods.styles import make_style
 from napari_nninteractive.evaluation.presets import Trial
-from napari_nninteractive.evaluation.styles import make_style
 
 __all__ = ["MaskCrop", "ObjectResult", "Segmenter", "run_object", "run_volume"]
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from napari_nninteractive.core.metrics import prompts_needed
 from napari_nninteractive.core.prompts import prompt_to_json
-from napari_nninteractive.core.simulate import kind_of
 from napari_nninteractive.errors import NNInteractiveError
 from napari_nninteractive.evaluation.presets import Trial
 from napari_nninteractive.evaluation.protocol import ObjectResult
+from napari_nninteractive.simulation.users.next_prompt import kind_of
 
 __all__ = ["THRESHOLDS", "Needed", "Summary", "summarise", "to_csv", "to_json", "to_table"]
 

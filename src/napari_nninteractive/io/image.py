@@ -55,6 +55,12 @@ class Geometry:
         plain = Geometry.from_zyx(self.spacing)
         return (self.origin, self.direction) != (plain.origin, plain.direction)
 
+    @property
+    def is_turned(self) -> bool:
+        """Whether its axes point elsewhere than those of space, which a format without directions would lose."""
+        plain = Geometry.from_zyx(self.spacing).direction
+        return any(abs(a - b) > 1e-6 for a, b in zip(self.direction, plain, strict=True))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageFile:

@@ -1,23 +1,29 @@
-"""OME-Zarr (versions 0.4 and 0.5), read lazily at its finest level."""
+"""OME-Zarr: versions 0.4 and 0.5 read lazily at their finest level, 0.4 written."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 import math
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.errors import ImageError
+from napari_nninteractive.files import atomic_folder
 from napari_nninteractive.io.axes import Selection, select
 from napari_nninteractive.io.image import Geometry, ImageFile
 from napari_nninteractive.io.units import unit_named
 
-__all__ = ["read_zarr"]
+__all__ = ["is_zarr", "make_room", "needs_zarr", "read_zarr", "write_zarr"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,10 +67,7 @@ class _Part:
 
 def read_zarr(path: Path, channel: int | None, timepoint: int | None) -> ImageFile:
     """Read an OME-Zarr image, or a plain zarr array; see `read_image`."""
-    try:
-        import zarr
-    except ImportError as error:
-        raise ImageError("OME-Zarr needs one more package: pip install zarr") from error
+    zarr = needs_zarr()
     try:
         node = zarr.open(path, mode="r")
         array, axes, scale, start, unit = _finest(node, path.name)
@@ -80,6 +83,117 @@ def read_zarr(path: Path, channel: int | None, timepoint: int | None) -> ImageFi
     geometry = Geometry.from_zyx([scale[a] for a in chosen.kept], [start[a] for a in chosen.kept])
     data: ArrayLike3D = _Part(array, chosen)
     return ImageFile(data, geometry, unit)
+
+
+def needs_zarr() -> Any:
+    """Return the package zarr, which an extra brings.
+
+    Raises
+    ------
+    ImageError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module("zarr")
+    except ImportError as error:
+        raise ImageError("OME-Zarr needs one more package: pip install zarr") from error
+
+
+def is_zarr(folder: Path) -> bool:
+    """Whether a folder holds a zarr group or array, of version 2 or 3."""
+    return any((folder / name).is_file() for name in (".zgroup", ".zarray", "zarr.json"))
+
+
+def write_zarr(
+    folder: Path,
+    labels: np.ndarray[Any, Any],
+    axes: str,
+    scale: Sequence[float],
+    translation: Sequence[float],
+    *,
+    units: Sequence[str] = (),
+    name: str = "labels",
+) -> None:
+    """Write labels as OME-Zarr 0.4 with one level: as a whole or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder to write; it must not be there yet.
+    labels : ndarray
+        Whole numbers with any axes.
+    axes : str
+        A letter of "tczyx" for each axis.
+    scale, translation : sequence of float
+        For each axis: distance of neighbouring voxels, and position of the first.
+    units : sequence of str
+        For each axis, as OME-Zarr names it ("micrometer"); "" where it is not known. None are known by default.
+    name : str
+        What the labels are called.
+
+    Raises
+    ------
+    ImageError
+        If the package zarr is missing, or the folder is there already or cannot be written.
+    """
+    zarr = needs_zarr()
+    if folder.exists():
+        raise ImageError(f"{folder} is there already: choose another name.")
+    kinds = {"t": "time", "c": "channel"}
+    records = [
+        {"name": letter, "type": kinds.get(letter, "space"), **({"unit": unit} if unit else {})}
+        for letter, unit in zip(axes, units or ("",) * len(axes), strict=True)
+    ]
+    steps = [
+        {"type": "scale", "scale": [float(v) for v in scale]},
+        {"type": "translation", "translation": [float(v) for v in translation]},
+    ]
+    image = {
+        "version": "0.4",
+        "name": name,
+        "axes": records,
+        "datasets": [{"path": "0", "coordinateTransformations": steps}],
+    }
+    chunks = tuple(min(n, 64 if labels.ndim - a <= 3 else 1) for a, n in enumerate(labels.shape))
+    try:
+        with atomic_folder(folder) as made:
+            group = zarr.open_group(made, mode="w", zarr_format=2)
+            group.create_array("0", data=labels, chunks=chunks)
+            group.attrs.update({"multiscales": [image], "image-label": {"version": "0.4"}})
+    except OSError as error:
+        raise ImageError(
+            f"{folder} cannot be written ({error.strerror or error}): choose another place."
+        ) from error
+
+
+@contextlib.contextmanager
+def make_room(folder: Path) -> Iterator[Path]:
+    """Move a folder that is there aside, and remove it once another has taken its place; else it comes back.
+
+    Chunks that hold nothing are not written, so that a new array must not share its folder with an old one.
+
+    Parameters
+    ----------
+    folder : Path
+        To be written; where it is a symbolic link, the folder that it points to is replaced.
+
+    Yields
+    ------
+    Path
+        The same, or what it points to; it is not there.
+    """
+    target = Path(os.path.realpath(folder)) if folder.is_symlink() else folder
+    aside = target.with_name(f".{uuid4().hex}")
+    moved = target.exists()
+    if moved:
+        target.rename(aside)
+    try:
+        yield target
+    finally:
+        if moved and not target.exists():
+            aside.rename(target)
+        elif moved:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _selected(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["factor", "unit_named"]
+__all__ = ["factor", "long_name", "unit_named"]
 
 _EXPONENTS = {"m": 0, "cm": -2, "mm": -3, "µm": -6, "nm": -9, "Å": -10, "pm": -12}
 _NAMES = {
@@ -22,6 +22,16 @@ _NAMES = {
     "picometer": "pm",
 }
 
+_LONG = {
+    "m": "meter",
+    "cm": "centimeter",
+    "mm": "millimeter",
+    "µm": "micrometer",
+    "nm": "nanometer",
+    "Å": "angstrom",
+    "pm": "picometer",
+}
+
 
 def unit_named(text: str) -> str:
     """Symbol of a unit: "µm" for "micron", "micrometer" and so on.
@@ -38,6 +48,22 @@ def unit_named(text: str) -> str:
     """
     word = text.strip()
     return _NAMES.get(word) or _NAMES.get(word.lower(), "")
+
+
+def long_name(unit: str) -> str:
+    """Name that OME-Zarr writes for a unit: "micrometer" for "µm".
+
+    Parameters
+    ----------
+    unit : str
+        Symbol.
+
+    Returns
+    -------
+    str
+        "" where it is not known here.
+    """
+    return _LONG.get(unit, "")
 
 
 def factor(unit: str, target: str) -> float | None:

@@ -13,10 +13,12 @@ from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.files import atomic_write
 from napari_nninteractive.io.image import Geometry, ImageFile
+from napari_nninteractive.io.ome_zarr import is_zarr, make_room, needs_zarr, write_zarr
+from napari_nninteractive.io.units import long_name
 
 __all__ = ["MASK_ENDINGS", "check_output", "write_image", "write_mask"]
 
-MASK_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".tif", ".tiff")
+MASK_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".tif", ".tiff", ".zarr")
 
 
 def check_output(
@@ -57,7 +59,9 @@ def check_output(
     folder = file.parent
     if not folder.is_dir():
         raise ImageError(f"There is no folder {folder} to write {file.name} into: make it first.")
-    if file.is_dir():
+    if file.name.lower().endswith(".zarr"):
+        _check_zarr(file, inputs)
+    elif file.is_dir():
         raise ImageError(f"{file} is a folder: name a file to write.")
     probe = folder / f".{uuid4().hex}"
     try:
@@ -80,6 +84,17 @@ def check_output(
     return file
 
 
+def _check_zarr(folder: Path, inputs: tuple[Path, ...]) -> None:
+    """Refuse to replace a folder that is no OME-Zarr, or that holds what is read."""
+    needs_zarr()
+    if folder.exists() and not is_zarr(folder):
+        raise ImageError(
+            f"{folder} is there already and no OME-Zarr, so it is not replaced: choose another name."
+        )
+    if any(folder.resolve() in other.resolve().parents for other in inputs):
+        raise ImageError(f"An input lies in {folder}: choose another name for the output.")
+
+
 def write_mask(
     path: str | PathLike[str], mask: ArrayLike3D, like: ImageFile, *, overwrite: bool = False
 ) -> Path:
@@ -88,7 +103,8 @@ def write_mask(
     Parameters
     ----------
     path : path
-        File to write; its ending chooses the format. TIFF keeps the spacing but has no place for origin and direction.
+        File to write; its ending chooses the format. TIFF keeps the spacing but has no place for origin and direction,
+        OME-Zarr no place for the direction.
     mask : array
         (z, y, x) of the shape of the image, where a 2D image is one slice; non-zero inside the object.
     like : ImageFile
@@ -111,8 +127,9 @@ def write_mask(
         raise ImageError(f"The mask has shape {tuple(mask.shape)}, but its image has {like.shape}.")
     voxels: np.ndarray[Any, np.dtype[np.uint8]] = (np.asarray(mask[...]) != 0).astype(np.uint8)
     voxels = voxels.reshape(tuple(like.data.shape))
+    place = make_room if file.name.lower().endswith(".zarr") else atomic_write
     try:
-        with atomic_write(file) as beside:
+        with place(file) as beside:
             write_image(beside, voxels, like.geometry, like.unit, like.header)
     except OSError as error:
         raise ImageError(
@@ -129,7 +146,7 @@ def write_image(
     Parameters
     ----------
     path : Path
-        File to write; one that is there is replaced.
+        File to write; one that is there is replaced. OME-Zarr is a folder, which must not be there.
     data : ndarray
         (z, y, x) or (y, x), as many axes as `geometry`.
     geometry : Geometry
@@ -153,6 +170,10 @@ def write_image(
         from napari_nninteractive.io.nifti import write_nifti
 
         write_nifti(path, data, geometry, unit, header)
+    elif name.endswith(".zarr"):
+        axes = "zyx"[-data.ndim :]
+        units = [long_name(unit)] * data.ndim
+        write_zarr(path, data, axes, geometry.spacing[::-1], geometry.origin[::-1], units=units)
     else:
         from napari_nninteractive.io.itk import write_itk
 

@@ -1,4 +1,4 @@
-"""The synthetic stacks of `core.samples` as layers, for napari's menu File ▸ Open Sample."""
+"""The synthetic stacks of `simulation.images.samples` as layers, for napari's menu File ▸ Open Sample."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_nninteractive.core import samples
+from napari_nninteractive.simulation.images import samples
 
 __all__ = ["nuclei", "packed_cells", "vessels"]
 

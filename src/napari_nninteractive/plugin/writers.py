@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
-from napari_nninteractive._distribution import distribution_name
 from napari_nninteractive.errors import ImageError
+from napari_nninteractive.files import atomic_write
 from napari_nninteractive.io import Geometry
+from napari_nninteractive.io.ome_zarr import write_zarr
 from napari_nninteractive.io.write import write_image
 from napari_nninteractive.plugin.view.messages import short_unit
 
@@ -52,19 +52,13 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     file = Path(path)
     if not file.parent.is_dir():
         raise ImageError(f"There is no folder {file.parent}: choose another folder.")
-    ending = "".join(file.suffixes[-2:]) if file.name.lower().endswith(".nii.gz") else file.suffix
-    if file.name.lower().endswith((".ome.tif", ".ome.tiff")):
-        ending = f".ome{ending}"
-    beside = file.with_name(f".{uuid4().hex}{ending}")
     try:
-        write_image(beside, labels, geometry_of(attributes, labels.ndim), _unit(attributes))
-        beside.replace(file)
+        with atomic_write(file) as beside:
+            write_image(beside, labels, geometry_of(attributes, labels.ndim), _unit(attributes))
     except OSError as error:
         raise ImageError(
             f"{file} cannot be written ({error.strerror or error}): choose another folder."
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)
     return [str(file)]
 
 
@@ -90,44 +84,19 @@ def write_labels_zarr(path: str, data: Any, attributes: dict[str, Any]) -> list[
     ImageError
         If it cannot be written.
     """
-    try:
-        import zarr
-    except ImportError as error:
-        raise ImageError(
-            f'OME-Zarr needs one more package: pip install "{distribution_name()}[zarr]"'
-        ) from error
-    folder = Path(path)
-    if folder.exists():
-        raise ImageError(f"{folder} is there already: choose another name.")
     labels = _finest(data, attributes)
-    scale = [float(v) for v in attributes.get("scale", (1.0,) * labels.ndim)]
-    translate = [float(v) for v in attributes.get("translate", (0.0,) * labels.ndim)]
     geometry_of(attributes, labels.ndim, turned=False)
-    axes: list[Any] = [*_axes(attributes, labels.ndim)]
-    steps: list[Any] = [
-        {"type": "scale", "scale": scale},
-        {"type": "translation", "translation": translate},
-    ]
-    try:
-        group = zarr.open_group(folder, mode="w-", zarr_format=2)
-        chunks = tuple(
-            min(n, 64 if labels.ndim - a <= 3 else 1) for a, n in enumerate(labels.shape)
-        )
-        group.create_array("0", data=labels, chunks=chunks)
-        group.attrs["multiscales"] = [
-            {
-                "version": "0.4",
-                "name": str(attributes.get("name", "labels")),
-                "axes": axes,
-                "datasets": [{"path": "0", "coordinateTransformations": steps}],
-            }
-        ]
-        group.attrs["image-label"] = {"version": "0.4"}
-    except OSError as error:
-        raise ImageError(
-            f"{folder} cannot be written ({error.strerror or error}): choose another place."
-        ) from error
-    return [str(folder)]
+    axes, units = _axes(attributes, labels.ndim)
+    write_zarr(
+        Path(path),
+        labels,
+        axes,
+        attributes.get("scale", (1.0,) * labels.ndim),
+        attributes.get("translate", (0.0,) * labels.ndim),
+        units=units,
+        name=str(attributes.get("name", "labels")),
+    )
+    return [str(Path(path))]
 
 
 def geometry_of(attributes: dict[str, Any], ndim: int, *, turned: bool = True) -> Geometry:
@@ -190,16 +159,11 @@ def _unit(attributes: dict[str, Any]) -> str:
     return "" if not names or names[-1] in _PLAIN else short_unit(names[-1])
 
 
-def _axes(attributes: dict[str, Any], ndim: int) -> list[dict[str, str]]:
-    """Axes as OME-Zarr names them: those of the layer, where they are all known, else the usual ones."""
+def _axes(attributes: dict[str, Any], ndim: int) -> tuple[str, list[str]]:
+    """Axes as OME-Zarr names them, and their units: those of the layer, where all are known, else the usual ones."""
     names = [str(n).lower() for n in attributes.get("axis_labels") or ()]
     if not set(names) <= set("tczyx") or len(set(names)) != ndim:
         names = list("tczyx"[5 - ndim :] if ndim != 4 else "tzyx")
     units = [str(u) for u in attributes.get("units") or ("pixel",) * ndim]
-    axes = []
-    for name, unit in zip(names, units, strict=True):
-        axis = {"name": name, "type": {"t": "time", "c": "channel"}.get(name, "space")}
-        if unit not in _PLAIN and axis["type"] == "space":
-            axis["unit"] = unit
-        axes.append(axis)
-    return axes
+    known = [n in "zyx" and u not in _PLAIN for n, u in zip(names, units, strict=True)]
+    return "".join(names), [u if k else "" for u, k in zip(units, known, strict=True)]

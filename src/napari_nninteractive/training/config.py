@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from napari_nninteractive.core.box import Index3
-from napari_nninteractive.training.dataset import EpisodeConfig
+from napari_nninteractive.training.data.dataset import EpisodeConfig
 from napari_nninteractive.training.network import NetworkConfig
 
 __all__ = ["StepReport", "TrainConfig"]

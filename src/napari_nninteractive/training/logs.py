@@ -13,7 +13,7 @@ from scipy import ndimage as ndi
 
 from napari_nninteractive.errors import ModelError
 from napari_nninteractive.training.config import StepReport
-from napari_nninteractive.training.dataset import Sample
+from napari_nninteractive.training.data.dataset import Sample
 
 __all__ = ["Board", "Progress", "picture"]
 

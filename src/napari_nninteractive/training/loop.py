@@ -19,15 +19,8 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.core.metrics import dice
 from napari_nninteractive.errors import ModelError
-from napari_nninteractive.training.checkpoint import (
-    CHECKPOINT,
-    check_same_run,
-    read_checkpoint,
-    write_checkpoint,
-    write_snapshot,
-)
 from napari_nninteractive.training.config import StepReport, TrainConfig
-from napari_nninteractive.training.dataset import (
+from napari_nninteractive.training.data.dataset import (
     Episode,
     Sample,
     advance,
@@ -36,13 +29,20 @@ from napari_nninteractive.training.dataset import (
     to_record,
     with_prediction,
 )
+from napari_nninteractive.training.data.source import Ahead, SceneSource, Source
 from napari_nninteractive.training.distributed import Group
 from napari_nninteractive.training.interrupt import Interrupts
 from napari_nninteractive.training.logs import Board, Progress
 from napari_nninteractive.training.loss import margin_loss, supervise, supervised_loss
 from napari_nninteractive.training.optimizer import KernelMuon
-from napari_nninteractive.training.origin import load_weights, origin_of
-from napari_nninteractive.training.source import Ahead, SceneSource, Source
+from napari_nninteractive.training.weights.checkpoint import (
+    CHECKPOINT,
+    check_same_run,
+    read_checkpoint,
+    write_checkpoint,
+    write_snapshot,
+)
+from napari_nninteractive.training.weights.origin import load_weights, origin_of
 
 __all__ = ["CHECKPOINT", "StepReport", "TrainConfig", "Trainer", "margin_loss", "train"]
 

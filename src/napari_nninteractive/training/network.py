@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from napari_nninteractive.engine.plans import build_network
+
 CONFIGURATION = "3d_fullres"
 
 
@@ -57,16 +59,4 @@ def architecture(config: NetworkConfig) -> dict[str, Any]:
 
 def build(config: NetworkConfig, n_inputs: int = 8) -> torch.nn.Module:
     """Return an untrained network: (batch, n_inputs, z, y, x) → (batch, 2, z, y, x) logits."""
-    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-
-    description = architecture(config)
-    network: torch.nn.Module = get_network_from_plans(
-        description["network_class_name"],
-        description["arch_kwargs"],
-        description["_kw_requires_import"],
-        n_inputs,
-        2,
-        allow_init=True,
-        deep_supervision=False,
-    )
-    return network
+    return build_network(architecture(config), n_inputs, initialise=True)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_nninteractive.training.checkpoint import mean_weights
-from napari_nninteractive.training.export import export_like, export_model
 from napari_nninteractive.training.loss import supervise
-from napari_nninteractive.training.origin import Origin, load_weights, origin_of
+from napari_nninteractive.training.weights.checkpoint import mean_weights
+from napari_nninteractive.training.weights.export import export_like, export_model
+from napari_nninteractive.training.weights.origin import Origin, load_weights, origin_of
 
 if TYPE_CHECKING:
     from napari_nninteractive.training.loop import Trainer
@@ -56,8 +56,8 @@ def export_average(
     folder : Path
         Model folder.
     name, licence : str
-        As for :func:`~napari_nninteractive.training.export.export_model`; a model that started from another keeps the
-        licence of that.
+        As for :func:`~napari_nninteractive.training.weights.export.export_model`; a model that started from another
+        keeps the licence of that.
     version : str
         Version of the weights, for people.
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from skimage.draw import polygon
-from skimage.measure import approximate_polygon, find_contours
+from skimage.measure import find_contours
 
 from napari_nninteractive.core.box import Index3
 from napari_nninteractive.core.frame import Frame
@@ -122,6 +122,9 @@ def outline(prompt: BoxPrompt | Lasso, frame: Frame) -> NDArray[np.float64]:
         for column, a in enumerate((rows, columns)):
             corners[:, a] = np.where(flat[:, column], high[a], low[a])
         return frame.to_layer(corners)
+    # Imported when used: it loads scipy.stats, which would make up half of the time to open the panel.
+    from skimage.measure import approximate_polygon
+
     mask = np.pad(prompt.mask.any(axis=axis), 1)
     contours = find_contours(mask.astype(np.float32), 0.5)  # type: ignore[no-untyped-call]
     simple = approximate_polygon(max(contours, key=len), 0.5)  # type: ignore[no-untyped-call]

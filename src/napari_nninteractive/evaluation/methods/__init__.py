@@ -1,0 +1,1 @@
+"""What is evaluated: sessions and methods without a network, and the users that prompt them."""

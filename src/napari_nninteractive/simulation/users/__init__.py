@@ -1,0 +1,1 @@
+"""Simulated users: where the next prompt goes, and what kind it is."""

@@ -1,0 +1,1 @@
+"""What a network is trained on: episodes, from scenes or labelled volumes."""
