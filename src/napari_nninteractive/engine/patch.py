@@ -19,6 +19,8 @@ from napari_nninteractive.engine.store import Draft
 
 __all__ = ["PatchReader", "apply_torch", "faces", "faces_of_previous"]
 
+_SEEN = 0.5  # weight in the best sample below which a voxel of a thin image counts as missed
+
 
 def apply_torch(block: torch.Tensor, matrices: Sequence[NDArray[np.float32]]) -> torch.Tensor:
     """Resample a float32 block (z, y, x) with one (n_out, n_in) matrix per axis, on the block's device."""
@@ -47,6 +49,21 @@ def faces_of_previous(previous: Draft, region: Box, patch: Index3) -> list[NDArr
             others = [i for a, i in enumerate(indices) if a != axis]
             out.append(np.take(plane, 0, axis=axis)[np.ix_(*others)] != 0)
     return out
+
+
+def _seen(matrix: NDArray[np.float32], start: int, step: float) -> NDArray[np.float32]:
+    """The matrix (samples, visible voxels), or another where the samples miss voxels of a thin image.
+
+    Then samples in the image and next to it take its nearest voxel as it is, so that what is there comes back whole.
+    """
+    n_out, n = matrix.shape
+    if n >= 2 * step or matrix.max(axis=0).min() >= _SEEN:
+        return matrix
+    position = (np.arange(n_out) + 0.5) * step - 0.5 - start
+    near = np.flatnonzero((position > -step) & (position < n - 1 + step))
+    seen = np.zeros_like(matrix)
+    seen[near, np.clip(np.rint(position[near]).astype(np.int64), 0, n - 1)] = 1
+    return seen
 
 
 class PatchReader:
@@ -124,7 +141,7 @@ class PatchReader:
             return
         matrices, used = [], []
         for n_in, n_out, part in zip(region.shape, self.patch, inside, strict=True):
-            matrix = resample.linear_matrix(n_in, n_out)[:, part]
+            matrix = _seen(resample.linear_matrix(n_in, n_out)[:, part], part.start, n_in / n_out)
             # From far away only the two neighbours of each sample are needed, not every voxel.
             columns = np.flatnonzero(matrix.any(axis=0))
             used.append(columns)
