@@ -15,7 +15,7 @@ from fixtures.oracles import BOX, NO_POINT, POINT, SCRIBBLE, call_at, decide, ma
 
 import napari_nninteractive as nni
 from napari_nninteractive.core.frame import Frame, frame_of
-from napari_nninteractive.core.prompts import BoxPrompt, Point, Scribble
+from napari_nninteractive.core.prompts import BoxPrompt, MaskEdit, Point, Scribble
 from napari_nninteractive.engine.engine import Engine
 from napari_nninteractive.engine.history import Step
 from napari_nninteractive.errors import Cancelled, PromptError, SessionError
@@ -248,9 +248,9 @@ def test_what_is_painted_by_hand_is_kept_by_the_next_prompt() -> None:
     bench = Bench()
     bench.client.add(box(3))
     bench.result.array[3, 4, 4] = 0
-    bench.client.edit(np.ones((1, 1, 1), bool), (3, 4, 4), value=False)
+    bench.client.add(MaskEdit(np.ones((1, 1, 1), bool), (3, 4, 4), False))
     bench.result.array[10, 10, 10] = 1
-    bench.client.edit(np.ones((1, 1, 1), bool), (10, 10, 10), value=True)
+    bench.client.add(MaskEdit(np.ones((1, 1, 1), bool), (10, 10, 10), True))
     bench.client.add(box(5))
     assert bench.voxels == {1: 32}
     assert bench.result.array[3, 4, 4] == 0

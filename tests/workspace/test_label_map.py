@@ -95,7 +95,7 @@ def test_an_edit_of_each_object_makes_the_same_map(old: list[int], data: st.Data
     assert +labels.voxels == count(after)
     painted = row(*old)
     painted.array[...] = after
-    painted.painted(stroke)
+    painted.painted(stroke, ROW)
     assert +painted.voxels == count(after)
 
 

@@ -13,7 +13,7 @@ from fixtures.label_targets import PlainTarget
 from fixtures.windows import oracle_workspace
 
 from napari_nninteractive.core.frame import frame_of
-from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Scribble
+from napari_nninteractive.core.prompts import BoxPrompt, Lasso, MaskEdit, Point, Scribble
 from napari_nninteractive.errors import SessionError
 from napari_nninteractive.workspace.client import WorkspaceClient
 from napari_nninteractive.workspace.commands import ImageSource
@@ -59,7 +59,7 @@ def made(tmp_path: Path) -> Bench:
     client.add(Scribble(np.ones((1, 1, 5)), (5, 2, 2)))
     client.add(Lasso(np.ones((1, 3, 3)), (6, 2, 2)))
     client.add(Point((5, 2, 2), False))
-    client.edit(np.ones((1, 1, 1), bool), (9, 9, 9), value=True)
+    client.add(MaskEdit(np.ones((1, 1, 1), bool), (9, 9, 9), True))
     bench.result.array[0, 9, 9, 9] = 2
     bench.open(2)
     client.add(box(7))

@@ -28,6 +28,7 @@ from napari_nninteractive.workspace.commands import (
     Change,
     Command,
     Delete,
+    Motion,
     Paint,
     PlacedPrompt,
     Redo,
@@ -40,9 +41,10 @@ from napari_nninteractive.workspace.commands import (
     SwitchTo,
     Undo,
 )
-from napari_nninteractive.workspace.history import History, Moment
-from napari_nninteractive.workspace.object_steps import (
+from napari_nninteractive.workspace.history import (
     NOTHING,
+    History,
+    Moment,
     ObjectKey,
     ObjectSteps,
     difference_of,
@@ -118,6 +120,7 @@ class Done:
     history: History
     state: State | None = None
     changes: tuple[Change, ...] = ()
+    motion: Motion = Motion.NONE
     went_to: Frame | None = None
     stopped: NNInteractiveError | None = None
     prediction: Prediction | None = None
@@ -214,7 +217,8 @@ def _played(
     changes = difference_of(here.key, here.state, state)
     moment = here.history.now.with_objects({here.key: made})
     history = here.history.did(moment, here.frame, joined=joined)
-    return Done(history, state, changes, stopped=stopped, prediction=prediction)
+    motion = Motion.JOINED if joined else Motion.DONE
+    return Done(history, state, changes, motion, stopped=stopped, prediction=prediction)
 
 
 def _travel(history: History, *, back: bool) -> Done:
@@ -222,7 +226,8 @@ def _travel(history: History, *, back: bool) -> Done:
     if arrived is None:
         return Done(history)
     new, frame = arrived
-    return Done(new, changes=_changes(new, history.now, new.now), went_to=frame)
+    motion = Motion.UNDONE if back else Motion.REDONE
+    return Done(new, None, _changes(new, history.now, new.now), motion, frame)
 
 
 def _rearrange(command: SwitchTo | Reset | Delete, here: Here) -> Done:
@@ -248,7 +253,7 @@ def _paint(command: Paint, here: Here) -> Done:
         steps = _edited(here, state, edit.placed.prompt).steps
         made[key] = ObjectSteps(steps, (*before.placed, edit.placed))
     frame = command.edits[0].frame if command.edits else here.frame
-    return _went(history, history.now.with_objects(made), frame)
+    return _went(history, history.now.with_objects(made), frame, Motion.PAINTED)
 
 
 def _restore(command: Restore, here: Here) -> Done:
@@ -257,13 +262,13 @@ def _restore(command: Restore, here: Here) -> Done:
     history = here.history.did(moment.with_current(command.current), here.frame)
     shown = [(key, one.shown) for key, one in command.objects.items() if one.shown is not None]
     changes = tuple(Change(*key, one.bounds, one.mask.astype(np.uint8)) for key, one in shown)
-    return Done(history, changes=changes)
+    return Done(history, None, changes, Motion.DONE)
 
 
-def _went(history: History, moment: Moment, frame: Frame) -> Done:
+def _went(history: History, moment: Moment, frame: Frame, motion: Motion = Motion.DONE) -> Done:
     """Note an action that needs no network."""
     new = history.did(moment, frame)
-    return Done(new, changes=_changes(new, history.now, moment))
+    return Done(new, None, _changes(new, history.now, moment), motion)
 
 
 def _with_found(here: Here, history: History, key: ObjectKey) -> History:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt, flipped
+from napari_nninteractive.core.prompts import InitialMask, Prompt, flipped
 from napari_nninteractive.errors import Cancelled, NNInteractiveError, PromptError
 from napari_nninteractive.workspace.commands import (
     Add,
@@ -269,21 +269,14 @@ class WorkspaceClient:
         if self._source is None:
             return
         table = self.table
-        table.labels.painted(stroke)
+        if not table.labels.painted(stroke, self._source.frame):
+            return
         edits = tuple(
             HandEdit(frame, label, PlacedPrompt(self.new_uid(), edit))
             for frame, label, edit in edits_of(stroke, self._source.frame)
         )
         table.highest = max([table.highest, *(edit.label for edit in edits)])
-        if edits:
-            self._submit(Paint(edits))
-        self.changed.emit()
-
-    def edit(self, mask: NDArray[np.bool_], origin: Any, *, value: bool) -> None:
-        """Add voxels to the current object, or take them from it, by hand."""
-        if self._source is not None:
-            placed = PlacedPrompt(self.new_uid(), MaskEdit(mask, origin, value))
-            self._submit(Paint((HandEdit(self._source.frame, self.label, placed),)))
+        self._submit(Paint(edits))
 
     def start_from(self, read: Callable[[], NDArray[Any]]) -> None:
         """Start the current object from an existing mask (z, y, x), read on the worker's thread."""
@@ -437,7 +430,7 @@ class WorkspaceClient:
         table = self._table_of(job.target)
         table.made = outcome.prompts
         table.highest = max(table.highest, outcome.label)
-        parts = table.labels.write(outcome.changes, overwrite=job.overwrite)
+        parts = table.labels.write(outcome.changes, outcome.motion, overwrite=job.overwrite)
         if parts:
             job.target.redraw(parts)
         if job.source is self._source:
@@ -461,6 +454,8 @@ class WorkspaceClient:
         loaded = self._workspace.choice
         if loaded is not None and job.choice != loaded:  # the one that was asked for cannot be had
             self._go_on_with(loaded, job, current=current)
+        elif isinstance(job.command, Paint):
+            self._table_of(job.target).labels.dropped()
         if current:
             self._show()
         self.failed.emit(error)

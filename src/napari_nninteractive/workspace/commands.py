@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
@@ -33,6 +34,7 @@ __all__ = [
     "HandEdit",
     "ImageSource",
     "ModelChoice",
+    "Motion",
     "Paint",
     "PlacedPrompt",
     "Redo",
@@ -276,6 +278,17 @@ class Change:
     mask: NDArray[np.uint8]
 
 
+class Motion(Enum):
+    """How a command moves in the history of its image."""
+
+    NONE = "none"
+    DONE = "done"
+    JOINED = "joined"  # undone together with the action before
+    PAINTED = "painted"  # done; the label map holds it already
+    UNDONE = "undone"
+    REDONE = "redone"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CommandOutcome:
     """What a command changed, and what is then.
@@ -288,6 +301,8 @@ class CommandOutcome:
         Its prompts in force, oldest first.
     changes : tuple of Change
         To be written into the label map, as one action.
+    motion : Motion
+        How the command moved in the history.
     prompts : mapping of Frame to mapping of int to int
         Number of prompts of each object, by time point and label.
     can_undo, can_redo : bool
@@ -305,6 +320,7 @@ class CommandOutcome:
     label: int
     placed: tuple[PlacedPrompt, ...]
     changes: tuple[Change, ...] = ()
+    motion: Motion = Motion.NONE
     prompts: Mapping[Frame, Mapping[int, int]] = field(default_factory=lambda: MappingProxyType({}))
     can_undo: bool = False
     can_redo: bool = False

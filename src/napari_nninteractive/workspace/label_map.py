@@ -1,7 +1,7 @@
 """The label map: all objects of an image in one array, and the rules of who wins a voxel.
 
-Each object has a label of its own. A voxel belongs to one object: who has it keeps it, unless objects may overwrite
-others; what they cover comes back where they withdraw. Painting by hand wins always.
+Each object has a label of its own. A voxel shows one object: who has it keeps it, unless objects may overwrite others.
+Objects that want it too lie beneath, and come up where those above withdraw. Painting by hand wins always.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nninteractive.core.box import Box, Index3
+from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import MaskEdit
-from napari_nninteractive.workspace.commands import Change, Stroke
+from napari_nninteractive.workspace.commands import Change, Motion, Stroke
+from napari_nninteractive.workspace.overlaps import Beneath, Patch, inserted, removed
 
 __all__ = ["Key", "LabelMap", "count", "difference", "dtype_for", "edits_of", "numbered"]
 
-_CHUNK = 64
 _COUNTED = 1 << 20  # voxels counted in one go
 
 Key = tuple[int | slice | EllipsisType, ...]
@@ -61,7 +61,11 @@ class LabelMap:
         self.numbers: dict[int, int] = dict(numbers or {})
         self.voxels: Counter[int] = Counter()
         self.channel_axis = channel_axis
-        self._covered: dict[tuple[Frame, int], _CoveredLabels] = {}
+        self._beneath: dict[Frame, Beneath] = {}
+        # What each action of the history changed; None for one that this map did not see.
+        self._past: list[list[Patch] | None] = []
+        self._future: list[list[Patch] | None] = []
+        self._painted: list[list[Patch]] = []  # by hand, while the command waits
 
     def number(self, label: int) -> int:
         """Return what an object is shown with."""
@@ -73,78 +77,169 @@ class LabelMap:
             self.array = self.array.astype(dtype_for(label))
 
     def mask(self, frame: Frame, label: int) -> NDArray[np.bool_]:
-        """Voxels (z, y, x) of an object at a time point."""
+        """Voxels (z, y, x) of an object at a time point, where it is shown."""
         whole = Box.of_shape(frame.volume_shape)
         return np.asarray(frame.read(self.array, whole) == label)
 
     def recount(self) -> Counter[int]:
         """Count the voxels of each label anew; reads all of them."""
-        self.voxels = count(self._one_channel(self.array))
+        channels = self.channel_axis
+        one = self.array if channels is None else self.array[(slice(None),) * channels + (0,)]
+        self.voxels = count(one)
         return self.voxels
 
     def shown(self, key: Key) -> NDArray[Any]:
         """Part of the map with the numbers that its objects are shown with; a copy."""
         return numbered(np.asarray(self.array[key]), self.numbers)
 
-    def write(self, changes: Sequence[Change], *, overwrite: bool = False) -> list[Key]:
-        """Write new masks of objects, as one action: voxels are first given up by all, then taken.
+    def write(
+        self,
+        changes: Sequence[Change],
+        motion: Motion = Motion.NONE,
+        *,
+        overwrite: bool = False,
+    ) -> list[Key]:
+        """Write what a command changed: voxels are first given up by all objects, then taken.
 
         Parameters
         ----------
         changes : sequence of Change
-            What is new.
+            New masks of objects.
+        motion : Motion
+            How the command moved in the history. What is undone or done again is as it was, to the voxel.
         overwrite : bool
-            Whether objects may cover others, which come back where they withdraw.
+            Whether objects lie over others. Those beneath come back where they withdraw.
 
         Returns
         -------
         list of tuple
             Parts of the array that may differ now.
         """
-        if changes:
-            self.reserve(max(change.label for change in changes))
+        match motion:
+            case Motion.UNDONE:
+                return self._travel(self._past, self._future, changes, back=True)
+            case Motion.REDONE:
+                return self._travel(self._future, self._past, changes, back=False)
+            case Motion.PAINTED:
+                patches = self._painted.pop(0) if self._painted else []
+            case _:
+                patches = []
+        patches += self._written(changes, overwrite=overwrite)
+        if motion is Motion.JOINED and self._past and self._past[-1] is not None:
+            self._past[-1] += patches
+        elif motion is not Motion.NONE:
+            self._past.append(patches)
+        if motion is not Motion.NONE:
+            self._future.clear()
+        return [patch.frame.key(patch.box) for patch in patches]
+
+    def painted(self, stroke: Stroke, frame: Frame) -> bool:
+        """Note what was painted by hand into the array, where it is already; nothing lies beneath it then.
+
+        Parameters
+        ----------
+        stroke : Stroke
+            In labels of objects, along all axes of the image.
+        frame : Frame
+            Which axes are space.
+
+        Returns
+        -------
+        bool
+            Whether a voxel changed.
+        """
+        patches = []
+        for at, box, old, new in _parts(stroke, frame):
+            self.voxels.update(difference(old, new))
+            beneath = self._beneath.setdefault(at, Beneath())
+            before = np.concatenate([old[np.newaxis].astype(np.uint32), beneath.read(box)])
+            after = np.where(old != new, 0, before).astype(np.uint32)
+            after[0] = new
+            beneath.write(box, after[1:])
+            patch = Patch.between(at, box, before, after)
+            if patch is not None:
+                patches.append(patch)
+        if patches:
+            self._painted.append(patches)
+        return bool(patches)
+
+    def dropped(self) -> None:
+        """Forget the oldest stroke that waits for its command, which failed."""
+        if self._painted:
+            self._painted.pop(0)
+
+    def _travel(
+        self,
+        source: list[list[Patch] | None],
+        target: list[list[Patch] | None],
+        changes: Sequence[Change],
+        *,
+        back: bool,
+    ) -> list[Key]:
+        """Take an action back, or do it again."""
+        patches = source.pop() if source else None
+        target.append(patches)
+        if patches is None:  # done before this map was there
+            return [p.frame.key(p.box) for p in self._written(changes, overwrite=False)]
+        for patch in reversed(patches) if back else patches:
+            old = self._stack(patch.frame, patch.box)
+            self._put(patch.frame, patch.box, old, patch.applied(old, back=back))
+        return [patch.frame.key(patch.box) for patch in patches]
+
+    def _written(self, changes: Sequence[Change], *, overwrite: bool) -> list[Patch]:
+        """Give up the voxels that objects no longer have, then give them those that they may have."""
+        patches = []
         for change in changes:
-            self._withdraw(change)
+            old = self._stack(change.frame, change.box)
+            new = removed(old, change.label, change.mask == 0)
+            patches.append(self._put(change.frame, change.box, old, new))
         for change in changes:
-            self._take(change, overwrite=overwrite)
-        return [change.frame.key(change.box) for change in changes]
+            old = self._stack(change.frame, change.box)
+            new = inserted(old, change.label, change.mask != 0, on_top=overwrite)
+            patches.append(self._put(change.frame, change.box, old, new))
+        return [patch for patch in patches if patch is not None]
 
-    def painted(self, stroke: Stroke) -> None:
-        """Count what was painted by hand into the array, where it is already."""
-        old, new = (self._one_channel(values) for values in (stroke.old, stroke.new))
-        self.voxels.update(difference(old, new))
+    def _stack(self, frame: Frame, box: Box) -> NDArray[np.uint32]:
+        """Labels (levels, z, y, x) of a box, the shown ones first."""
+        shown = frame.read(self.array, box)[np.newaxis].astype(np.uint32)
+        beneath = self._beneath.get(frame)
+        return shown if beneath is None else np.concatenate([shown, beneath.read(box)])
 
-    def _one_channel(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Channels hold the same: the first one counts."""
-        if self.channel_axis is None:
-            return values
-        return np.asarray(values[(slice(None),) * self.channel_axis + (0,)])
+    def _put(
+        self, frame: Frame, box: Box, old: NDArray[np.uint32], new: NDArray[np.uint32]
+    ) -> Patch | None:
+        """Set the labels of a box; returns what differs."""
+        if new is old:
+            return None
+        if (old[0] != new[0]).any():
+            self.reserve(int(new[0].max()))
+            self.voxels.update(difference(old[0], new[0]))
+            frame.write(self.array, box, new[0].astype(self.array.dtype))
+        if len(old) > 1 or len(new) > 1:
+            self._beneath.setdefault(frame, Beneath()).write(box, new[1:])
+        return Patch.between(frame, box, old, new)
 
-    def _withdraw(self, change: Change) -> None:
-        """Give up the voxels that an object no longer has; what lies under them comes back."""
-        now = change.frame.read(self.array, change.box)
-        left = (now == change.label) & (change.mask == 0)
-        if left.any():
-            new = now.copy()
-            new[left] = self._under(change).take(change.box, left)[left]
-            self._put(change, now, new)
 
-    def _take(self, change: Change, *, overwrite: bool) -> None:
-        """Give an object the voxels that it may have."""
-        now = change.frame.read(self.array, change.box)
-        taken = (change.mask != 0) & (now != change.label) & (overwrite | (now == 0))
-        if taken.any():
-            self._under(change).put(change.box, now, taken & (now != 0))
-            new = now.copy()
-            new[taken] = change.label
-            self._put(change, now, new)
-
-    def _under(self, change: Change) -> _CoveredLabels:
-        return self._covered.setdefault((change.frame, change.label), _CoveredLabels())
-
-    def _put(self, change: Change, old: NDArray[Any], new: NDArray[Any]) -> None:
-        self.voxels.update(difference(old, new))
-        change.frame.write(self.array, change.box, new)
+def _parts(stroke: Stroke, frame: Frame) -> Iterator[tuple[Frame, Box, NDArray[Any], NDArray[Any]]]:
+    """Time points that a stroke lies in, each with its box and the labels (z, y, x) before and after."""
+    space = frame.spatial
+    others = [a for a in range(frame.ndim) if a not in space]
+    # Channels hold the same, so that one is enough.
+    sizes = [1 if a == frame.channels else stroke.touched.shape[a] for a in others]
+    pad = 3 - len(space)
+    start = (0,) * pad + tuple(stroke.start[a] for a in space)
+    for offset in np.ndindex(*sizes):
+        key: list[Any] = [slice(None)] * frame.ndim
+        for axis, at in zip(others, offset, strict=True):
+            key[axis] = int(at)
+        position = [
+            s if isinstance(k, slice) else s + k for s, k in zip(stroke.start, key, strict=True)
+        ]
+        touched, old, new = (v[tuple(key)] for v in (stroke.touched, stroke.old, stroke.new))
+        new = np.where(touched, new, old)
+        shape = (1,) * pad + new.shape
+        box = Box(start, [a + n for a, n in zip(start, shape, strict=True)])
+        yield frame.at(position), box, old.reshape(shape), new.reshape(shape)
 
 
 def edits_of(stroke: Stroke, frame: Frame) -> Iterator[tuple[Frame, int, MaskEdit]]:
@@ -162,60 +257,11 @@ def edits_of(stroke: Stroke, frame: Frame) -> Iterator[tuple[Frame, int, MaskEdi
     Frame, int, MaskEdit
         Time point, label, and the voxels that the object loses or wins; losses come first.
     """
-    space = frame.spatial
-    others = [a for a in range(frame.ndim) if a not in space]
-    # Channels hold the same, so that one is enough.
-    sizes = [1 if a == frame.channels else stroke.touched.shape[a] for a in others]
-    pad = 3 - len(space)
-    z, y, x = (0,) * pad + tuple(stroke.start[a] for a in space)
-    for offset in np.ndindex(*sizes):
-        key: list[Any] = [slice(None)] * frame.ndim
-        for axis, at in zip(others, offset, strict=True):
-            key[axis] = int(at)
-        position = [
-            s if isinstance(k, slice) else s + k for s, k in zip(stroke.start, key, strict=True)
-        ]
-        touched, old, new = (
-            values[tuple(key)] for values in (stroke.touched, stroke.old, stroke.new)
-        )
+    for at, box, old, new in _parts(stroke, frame):
         for values, won in ((old, False), (new, True)):
-            for label in np.unique(values[touched]).tolist():
+            for label in np.unique(values[old != new]).tolist():
                 if label:
-                    mask = (touched & (values == label)).reshape((1,) * pad + touched.shape)
-                    yield frame.at(position), int(label), MaskEdit(mask, (z, y, x), won)
-
-
-class _CoveredLabels:
-    """Labels that lie under others, in chunks that exist only where there are some."""
-
-    def __init__(self) -> None:
-        self._chunks: dict[Index3, NDArray[np.uint32]] = {}
-
-    def put(self, box: Box, values: NDArray[Any], where: NDArray[np.bool_]) -> None:
-        """Keep values of a box (z, y, x) where the mask is True."""
-        if not where.any():
-            return
-        for index, part in box.tiles(_CHUNK):
-            inside = part.relative_to(box).slices
-            if where[inside].any():
-                chunk = self._chunks.setdefault(index, np.zeros((_CHUNK,) * 3, np.uint32))
-                np.copyto(chunk[_within(index, part)], values[inside], where=where[inside])
-
-    def take(self, box: Box, where: NDArray[np.bool_]) -> NDArray[np.uint32]:
-        """Values of a box, 0 where there are none; they are forgotten where the mask is True."""
-        out = np.zeros(box.shape, np.uint32)
-        for index, part in box.tiles(_CHUNK):
-            chunk = self._chunks.get(index)
-            if chunk is not None:
-                inside, own = part.relative_to(box).slices, _within(index, part)
-                out[inside] = chunk[own]
-                chunk[own][where[inside]] = 0
-        return out
-
-
-def _within(index: Index3, part: Box) -> tuple[slice, slice, slice]:
-    z, y, x = index
-    return part.shift((-z * _CHUNK, -y * _CHUNK, -x * _CHUNK)).slices
+                    yield at, int(label), MaskEdit((old != new) & (values == label), box.start, won)
 
 
 def count(labels: NDArray[Any]) -> Counter[int]:

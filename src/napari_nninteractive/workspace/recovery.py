@@ -35,7 +35,7 @@ from napari_nninteractive.workspace.commands import (
     Restore,
     RestoredObject,
 )
-from napari_nninteractive.workspace.object_steps import ObjectSteps
+from napari_nninteractive.workspace.history import ObjectSteps
 from napari_nninteractive.workspace.workspace import Workspace
 
 __all__ = ["SavedWork", "recovery_folder"]

@@ -25,8 +25,7 @@ from napari_nninteractive.workspace.commands import (
     ImageSource,
     ModelChoice,
 )
-from napari_nninteractive.workspace.history import History
-from napari_nninteractive.workspace.object_steps import ObjectSteps
+from napari_nninteractive.workspace.history import History, ObjectSteps
 
 if TYPE_CHECKING:
     from napari_nninteractive.engine.engine import Engine
@@ -227,6 +226,7 @@ class Workspace:
         self._histories[opened.key], self._state = done.history, done.state
         return self._outcome(
             changes=done.changes,
+            motion=done.motion,
             went_to=done.went_to,
             stopped=done.stopped,
             prediction=done.prediction,
