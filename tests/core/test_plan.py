@@ -78,3 +78,10 @@ def test_bare_prompts_predict_as_add_does() -> None:
 def test_what_is_no_plan_is_refused(records: object, error: type[NNInteractiveError]) -> None:
     with pytest.raises(error):
         plan_from_json(records)
+
+
+def test_a_mask_with_more_voxels_than_the_image_is_refused_before_it_is_unpacked() -> None:
+    records = plan_to_json([(MaskEdit(np.ones((2, 3, 4))), False)])
+    assert plan_from_json(records, 24) == plan_from_json(records)
+    with pytest.raises(PromptError, match="24 voxels, where the image has 23"):
+        plan_from_json(records, 23)

@@ -297,3 +297,12 @@ def test_dask_and_zarr_are_read_in_parts() -> None:
         volume = Volume.open(data)
         np.testing.assert_array_equal(volume.read(PART), IMAGE[PART.slices])
         assert volume.sha256() == Volume.open(IMAGE).sha256()
+
+
+def test_sha256_passes_over_the_image_once() -> None:
+    lazy = Lazy(IMAGE)
+    volume = Volume.open(lazy)
+    first = volume.sha256()
+    reads = len(lazy.reads)
+    assert (volume.sha256(), len(lazy.reads)) == (first, reads)
+    assert "sha256" not in repr(volume)

@@ -44,13 +44,15 @@ def plan_to_json(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def plan_from_json(records: object) -> Plan:
+def plan_from_json(records: object, most_voxels: int | None = None) -> Plan:
     """Plan from the list that `plan_to_json` made, or from bare records of prompts.
 
     Parameters
     ----------
     records : list of dict
         Not trusted. A record without "predict" predicts as `InferenceSession.add` does by default.
+    most_voxels : int, optional
+        Voxels of the image: a mask with more is refused before it takes memory.
 
     Returns
     -------
@@ -66,10 +68,10 @@ def plan_from_json(records: object) -> Plan:
     """
     if not isinstance(records, list):
         raise SessionError("The prompts must be a list of records, each with a type.")
-    return tuple(_step_from_json(record) for record in records)
+    return tuple(_step_from_json(record, most_voxels) for record in records)
 
 
-def _step_from_json(record: object) -> tuple[Prompt | None, bool]:
+def _step_from_json(record: object, most_voxels: int | None) -> tuple[Prompt | None, bool]:
     if not isinstance(record, dict):
         # Says what a record must be.
         return prompt_from_json(record), True
@@ -78,5 +80,5 @@ def _step_from_json(record: object) -> tuple[Prompt | None, bool]:
     ran = record.get("predict")
     if not isinstance(ran, bool | None):
         raise PromptError(f"The field 'predict' of a prompt must be true or false, not {ran!r}.")
-    prompt = prompt_from_json({k: v for k, v in record.items() if k != "predict"})
+    prompt = prompt_from_json({k: v for k, v in record.items() if k != "predict"}, most_voxels)
     return prompt, predicts(prompt) if ran is None else ran

@@ -373,12 +373,14 @@ def _mask_to_json(mask: NDArray[np.bool_]) -> dict[str, Any]:
     return {"shape": list(mask.shape), "bits": base64.b64encode(bits).decode("ascii")}
 
 
-def _mask_from_json(record: dict[str, Any]) -> NDArray[np.bool_]:
+def _mask_from_json(record: dict[str, Any], most_voxels: int | None) -> NDArray[np.bool_]:
     shape = tuple(int(n) for n in record["shape"])
     size = math.prod(shape)
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"mask shape {shape}")
-    # The limit keeps a damaged or hostile record from unpacking into more than the shape that it declares.
+    # Both limits keep a damaged or hostile record from filling the memory: zlib unpacks a kilobyte into a megabyte.
+    if most_voxels is not None and size > most_voxels:
+        raise ValueError(f"its mask has {size} voxels, where the image has {most_voxels}")
     need = (size + 7) // 8
     raw = zlib.decompressobj().decompress(base64.b64decode(record["bits"], validate=True), need + 1)
     if len(raw) != need:
@@ -423,13 +425,15 @@ def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
 _TYPES: dict[str, type[Prompt]] = {cls.__name__: cls for cls in get_args(Prompt)}
 
 
-def prompt_from_json(record: object) -> Prompt:
+def prompt_from_json(record: object, most_voxels: int | None = None) -> Prompt:
     """Prompt from the record that `prompt_to_json` made.
 
     Parameters
     ----------
     record : dict
         As written by `prompt_to_json`; not trusted.
+    most_voxels : int, optional
+        Voxels of the image: a mask with more is refused before it takes memory.
 
     Returns
     -------
@@ -448,7 +452,7 @@ def prompt_from_json(record: object) -> Prompt:
     fields = {k: v for k, v in record.items() if k != "type"}
     try:
         if "mask" in fields:
-            fields["mask"] = _mask_from_json(fields["mask"])
+            fields["mask"] = _mask_from_json(fields["mask"], most_voxels)
         return _TYPES[record["type"]](**fields)
     except (KeyError, OverflowError, TypeError, ValueError, zlib.error) as error:
         if isinstance(error, PromptError):

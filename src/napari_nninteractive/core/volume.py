@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -60,6 +60,8 @@ class Volume:
     shape: Index3
     dtype: np.dtype[Any]
     spacing: tuple[float, float, float]
+    # The hash, once somebody asked for it: it takes a pass over the image, whose voxels do not change.
+    _sha256: str | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def open(cls, data: object, spacing: Sequence[float] | None = None) -> Volume:
@@ -132,11 +134,15 @@ class Volume:
                 yield box, self.read(box)
 
     def sha256(self) -> str:
-        """Hash of shape, dtype and voxels, the same for every memory layout and byte order."""
+        """Hash of shape, dtype and voxels, the same for every memory layout and byte order; computed once."""
+        if self._sha256 is not None:
+            return self._sha256
         little = self.dtype.newbyteorder("<")
         digest = hashlib.sha256(f"{self.shape} {little.str}".encode())
         for _, block in self.slabs():  # in C order, however large the slabs are
             digest.update(np.ascontiguousarray(block, dtype=little).reshape(-1).view(np.uint8).data)
+        # A frozen value all the same: nobody sees a difference but in the time that it takes.
+        object.__setattr__(self, "_sha256", digest.hexdigest())
         return digest.hexdigest()
 
 
