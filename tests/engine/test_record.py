@@ -16,14 +16,18 @@ import numpy as np
 import pytest
 import torch
 from fixtures.model_folder import write_model_folder
+from fixtures.oracles import make_model
 from fixtures.sessions import previous_of
+from fixtures.windows import drawn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import napari_nninteractive as nni
 from napari_nninteractive.core.volume import Volume
-from napari_nninteractive.engine import record
 from napari_nninteractive.engine.model import Model
+from napari_nninteractive.session_file import files
+from napari_nninteractive.session_file.files import read_session
+from napari_nninteractive.session_file.values import SavedSession
 
 SHAPE = (12, 20, 24)
 CONFIG = nni.EngineConfig(border_voxels_many=60, border_voxels_few=10, max_zoom=2)
@@ -86,6 +90,15 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     path.write_text(json.dumps(content))
 
 
+def object_of(content: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = content["frames"][0]["objects"]["1"]
+    return found
+
+
+def prompts_of(content: dict[str, Any]) -> Any:
+    return object_of(content)["prompts"]
+
+
 def test_replay_gives_the_same_session(case: Path, model: Model) -> None:
     original = played(model)
     events: list[nni.Progress] = []
@@ -124,26 +137,33 @@ def test_the_file_says_what_it_is(case: Path, folder: Path, model: Model) -> Non
         case.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON")
     )
     assert content["format"] == "napari-nninteractive session"
-    assert content["format_version"] == 1
+    assert content["format_version"] == 2
     assert content["version"] == nni.__version__
     assert content["model"] == {
-        "id": str(folder),
+        "name": str(folder),
         "sha256": model.sha256,
         "licence": "BSD-3-Clause",
+        "device": "auto",
+        "precision": "auto",
     }
     assert content["image"] == {
         "shape": list(SHAPE),
         "dtype": "float32",
         "spacing": [2.0, 0.5, 0.25],
-        "sha256": Volume.open(noise()).sha256(),
+        "name": "",
     }
+    (frame,) = content["frames"]
+    assert (frame["index"], frame["channel"], frame["label"]) == ([0, 0, 0], None, 1)
+    assert frame["sha256"] == Volume.open(noise()).sha256()
+    assert list(frame["objects"]) == ["1"]
+    assert frame["objects"]["1"]["shown"] == "mask"
     assert content["run"]["device"] == "cpu"
     assert content["run"]["precision"] == "fp32"
     assert content["run"]["threads"] == torch.get_num_threads()
     assert content["run"]["torch"] == torch.__version__
     assert content["run"]["autozoom"] is True
     assert content["run"]["config"]["max_zoom"] == 2
-    kinds = [(p["type"], p["predict"]) for p in content["prompts"]]
+    kinds = [(p["type"], p["predict"]) for p in prompts_of(content)]
     assert kinds == [
         ("BoxPrompt", True),
         ("InitialMask", False),
@@ -175,6 +195,8 @@ def test_a_2d_image(model: Model, tmp_path: Path) -> None:
     again = nni.InferenceSession.replay(tmp_path / "flat.json", noise()[0], model)
     np.testing.assert_array_equal(again.mask[...], session.mask[...])
     assert again.volume.spacing == (1, 0.5, 0.25)
+    saved = read_session(tmp_path / "flat.json")
+    assert (saved.image.shape, saved.frames[0].index) == (SHAPE[1:], (0, 0))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +232,7 @@ def test_another_model_is_refused(case: Path, tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_gone_is_named(case: Path, tmp_path: Path) -> None:
-    rewrite(case, lambda c: c["model"].update(id=str(tmp_path / "gone")))
+    rewrite(case, lambda c: c["model"].update(name=str(tmp_path / "gone")))
     with pytest.raises(nni.ModelError, match="gone"):
         nni.InferenceSession.replay(case, noise())
 
@@ -223,7 +245,7 @@ def test_another_precision_is_a_warning_with_the_dice_coefficient(case: Path, mo
 
 
 def test_another_mask_is_a_warning(case: Path, model: Model) -> None:
-    rewrite(case, lambda c: c.update(mask=None))
+    rewrite(case, lambda c: object_of(c).update(mask=None, shown=None))
     with pytest.warns(UserWarning, match=r"0\.0000 .*more than other hardware explains"):
         nni.InferenceSession.replay(case, noise(), model)
 
@@ -255,18 +277,18 @@ DAMAGED = [
     ("endless number", lambda p: p.write_text("9" * 10_000), "cannot be read"),
     ("a list", lambda p: p.write_text("[]"), "no saved session"),
     ("another format", lambda p: p.write_text('{"format": "GeoJSON"}'), "no saved session.*'format'"),
-    ("newer", lambda p: rewrite(p, lambda c: c.update(format_version=2)), "version 2.*reads 1: update"),
+    ("newer", lambda p: rewrite(p, lambda c: c.update(format_version=3)), "version 3.*reads up to 2: update"),
     ("no version", lambda p: rewrite(p, lambda c: c.pop("format_version")), "version None"),
-    ("no prompts", lambda p: rewrite(p, lambda c: c.pop("prompts")), "damaged: KeyError 'prompts'"),
-    ("prompts null", lambda p: rewrite(p, lambda c: c.update(prompts=None)), "damaged"),
-    ("unknown prompt", lambda p: rewrite(p, lambda c: c["prompts"].append({"type": "Blink"})), "damaged"),
-    ("damaged prompt", lambda p: rewrite(p, lambda c: c["prompts"][3]["mask"].update(bits="AAAA")), "Scribble is damaged"),
+    ("no prompts", lambda p: rewrite(p, lambda c: object_of(c).pop("prompts")), r"damaged: frames\[0\].objects\[1\].prompts: is missing"),
+    ("prompts null", lambda p: rewrite(p, lambda c: object_of(c).update(prompts=None)), "damaged"),
+    ("unknown prompt", lambda p: rewrite(p, lambda c: prompts_of(c).append({"type": "Blink"})), "damaged"),
+    ("damaged prompt", lambda p: rewrite(p, lambda c: prompts_of(c)[3]["mask"].update(bits="AAAA")), "Scribble is damaged"),
     ("unknown threshold", lambda p: rewrite(p, lambda c: c["run"]["config"].update(x=1)), "damaged"),
     ("senseless threshold", lambda p: rewrite(p, lambda c: c["run"]["config"].update(max_zoom=0)), "damaged.*max_zoom"),
     ("spacing of text", lambda p: rewrite(p, lambda c: c["image"].update(spacing="abc")), "damaged"),
     ("endless spacing", lambda p: rewrite(p, lambda c: c["image"].update(spacing=[1, 1, 10**400])), "damaged"),
-    ("mask is a point", lambda p: rewrite(p, lambda c: c.update(mask=c["prompts"][2])), "damaged"),
-    ("mask of another shape", lambda p: rewrite(p, lambda c: c["mask"].update(shape=[99, 99, 99])), "damaged"),
+    ("mask is a point", lambda p: rewrite(p, lambda c: object_of(c).update(mask=prompts_of(c)[2])), "damaged"),
+    ("mask of another shape", lambda p: rewrite(p, lambda c: object_of(c)["mask"].update(origin=[9, 9, 9])), "damaged"),
 ]  # fmt: skip
 
 
@@ -282,7 +304,7 @@ def test_damaged_files_are_refused(case: Path, model: Model, damage: Any, messag
 def test_a_prompt_that_was_moved_outside_is_refused_before_anything_runs(
     case: Path, model: Model
 ) -> None:
-    rewrite(case, lambda c: c["prompts"][-1].update(position=[99, 0, 0]))
+    rewrite(case, lambda c: prompts_of(c)[-1].update(position=[99, 0, 0]))
     events: list[Any] = []
     with pytest.raises(nni.PromptError, match="outside"):
         nni.InferenceSession.replay(case, noise(), model, progress=events.append)
@@ -325,14 +347,83 @@ def test_any_value_in_any_field_is_read_or_refused_by_name(saved: Path, tmp_path
         inner[("", *at)[-1]] = new
         path.write_text(json.dumps(changed[""]))
         try:
-            got = record.read(path)
+            got = read_session(path)
         except nni.SessionError as error:
             if "fuzz.json" not in str(error):
                 raise AssertionError(f"does not name the file: {error}") from error
             return
-        assert isinstance(got, record.Saved)
+        assert isinstance(got, SavedSession)
 
     mutate()
+
+
+V1 = Path(__file__).resolve().parent.parent / "fixtures" / "sessions_v1"
+V1_SERIES = np.random.default_rng(0).random((3, 12, 16, 16)).astype(np.float32)
+V1_IMAGE = np.random.default_rng(0).random((12, 16, 16)).astype(np.float32)
+
+
+class Drawn(torch.nn.Module):
+    """The network of the files of before."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return drawn(inputs)
+
+
+def model_of_before(sha256: str) -> Model:
+    model = make_model((32, 32, 32), network=Drawn())
+    model.__dict__["sha256"] = sha256
+    return model
+
+
+def test_a_file_of_the_engine_of_before_is_replayed_to_the_bit() -> None:
+    model = model_of_before("0123456789abcdef" * 4)
+    session = nni.InferenceSession.replay(V1 / "engine.json", V1_IMAGE, model)
+    assert (session.mask.count(), session.autozoom, session.config.max_zoom) == (16, False, 2)
+    assert session.volume.spacing == (2.0, 0.5, 0.25)
+    with pytest.raises(nni.ImageError, match="not the image of the saved session"):
+        nni.InferenceSession.replay(V1 / "engine.json", V1_IMAGE + 1, model)
+    with pytest.raises(nni.ModelError, match="not that of the saved session"):
+        nni.InferenceSession.replay(V1 / "engine.json", V1_IMAGE, model_of_before("0" * 64))
+
+
+def panel_file(path: Path, **frames: Any) -> Path:
+    """A file of the panel of before, with its first time point only, or all of them."""
+    content = json.loads((V1 / "panel.json").read_text())
+    content["frames"] = content["frames"][: frames.get("count", 1)]
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(("label", "count"), [(1, 16), (2, None), (None, None)])
+def test_a_file_of_the_panel_of_before_is_replayed_with_a_warning(
+    tmp_path: Path, label: int | None, count: int | None
+) -> None:
+    path = panel_file(tmp_path / "panel.json")
+    saved = read_session(path).frames[0].objects[label or 2]
+    model = model_of_before("0" * 64)
+    with pytest.warns(
+        UserWarning, match="does not say whether this is its image.*model.*precision"
+    ):
+        session = nni.InferenceSession.replay(path, V1_SERIES[0], model, label=label)
+    assert saved.mask is not None
+    assert session.mask.count() == saved.mask.mask.sum()
+    assert count in (None, session.mask.count())
+    assert session.prompts == tuple(s.prompt for s in saved.steps)
+    assert session.autozoom
+    assert session.config == nni.EngineConfig()
+
+
+def test_which_object_of_several_is_asked_for(tmp_path: Path) -> None:
+    model = model_of_before("0" * 64)
+    path = panel_file(tmp_path / "panel.json")
+    with pytest.raises(nni.SessionError, match=r"no object 5, but 1 \(nucleus\), 2: choose one"):
+        nni.InferenceSession.replay(path, V1_SERIES[0], model, label=5)
+    with pytest.raises(nni.ImageError, match=r"nuclei in time .*\(3, 12, 16, 16\)"):
+        nni.InferenceSession.replay(path, V1_SERIES[0, 1:], model)
+    both = panel_file(tmp_path / "both.json", count=2)
+    places = r"\(0, 0, 0, 0\), \(2, 0, 0, 0\): which of these"
+    with pytest.raises(nni.SessionError, match=places):
+        nni.InferenceSession.replay(both, V1_SERIES[0], model)
 
 
 class TestWriting:
@@ -356,7 +447,7 @@ class TestWriting:
 
         before = case.read_bytes()
         session = played(model)
-        monkeypatch.setattr(record.json, "dump", fail)
+        monkeypatch.setattr(files.json, "dump", fail)
         expected = nni.SessionError if isinstance(error, OSError) else KeyboardInterrupt
         with pytest.raises(expected):
             session.save(case)

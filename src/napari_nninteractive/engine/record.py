@@ -1,327 +1,198 @@
-"""Saved sessions: prompts, mask, and the identity of model and image in one JSON file, checked when it is read."""
+"""Saved sessions of the engine: what is written of an object, and what must be the same when it is run again."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import warnings
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
+from dataclasses import asdict
+from typing import cast
 
 import numpy as np
 import torch
 
 import napari_nninteractive
-from napari_nninteractive.core.box import Box, Index3
+from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.metrics import dice
-from napari_nninteractive.core.plan import Plan, plan_from_json, plan_to_json
-from napari_nninteractive.core.prompts import InitialMask, prompt_from_json, prompt_to_json
+from napari_nninteractive.core.plan import Plan
+from napari_nninteractive.core.prompts import MaskEdit
 from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.engine.config import EngineConfig
 from napari_nninteractive.engine.device import Precision
 from napari_nninteractive.engine.engine import Engine
+from napari_nninteractive.engine.model import Model
 from napari_nninteractive.engine.store import MaskView
-from napari_nninteractive.errors import (
-    ImageError,
-    ModelError,
-    NNInteractiveError,
-    SessionError,
+from napari_nninteractive.errors import ImageError, ModelError, SessionError
+from napari_nninteractive.session_file.values import (
+    SavedFrame,
+    SavedImage,
+    SavedModel,
+    SavedObject,
+    SavedRun,
+    SavedSession,
+    SavedStep,
 )
-from napari_nninteractive.files import atomic_write
 
-__all__ = [
-    "Identity",
-    "ImageIdentity",
-    "ModelIdentity",
-    "RunSettings",
-    "Saved",
-    "check_identity",
-    "compare",
-    "describe",
-    "precision_on",
-    "read",
-    "write",
-]
+__all__ = ["check_same", "compare", "describe", "saved_model", "saved_run", "settings_of"]
 
-_FORMAT, _VERSION = "napari-nninteractive session", 1
 _AGREEMENT = 0.99  # Dice that other hardware is expected to reach
 
 
-@dataclass(frozen=True, slots=True)
-class ModelIdentity:
-    """Which model.
-
-    Attributes
-    ----------
-    id : str
-        What it was loaded as.
-    sha256 : str
-        Hash of its files.
-    licence : str or None
-        As it states it.
-    """
-
-    id: str
-    sha256: str
-    licence: str | None
+def saved_model(model: Model) -> SavedModel:
+    """Identity of a model; where it is to run is left to whoever opens the file."""
+    return SavedModel(model.id, model.sha256, model.licence or "")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageIdentity:
-    """Which image.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        (z, y, x) in voxels.
-    dtype : str
-        As numpy names it.
-    spacing : tuple of float
-        Physical size of a voxel (z, y, x).
-    sha256 : str
-        Hash of shape, type and voxels.
-    """
-
-    shape: Index3
-    dtype: str
-    spacing: tuple[float, float, float]
-    sha256: str
+def saved_run(engine: Engine) -> SavedRun:
+    """How an engine computes."""
+    return SavedRun(
+        str(engine.device),
+        engine.precision,
+        torch.get_num_threads(),
+        torch.__version__,
+        engine.autozoom,
+        asdict(engine.config),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class RunSettings:
-    """How the network ran.
-
-    Attributes
-    ----------
-    device : str
-        As torch names it.
-    precision : str
-        Of the network: "fp32", "bf16" or "fp16".
-    threads : int
-        That torch used.
-    torch : str
-        Its version.
-    autozoom : bool
-        Whether AutoZoom was on.
-    config : EngineConfig
-        Thresholds.
-    """
-
-    device: str
-    precision: str
-    threads: int
-    torch: str
-    autozoom: bool
-    config: EngineConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """All that a mask depends on beside the prompts.
-
-    Attributes
-    ----------
-    model : ModelIdentity
-        Which model.
-    image : ImageIdentity
-        Which image.
-    run : RunSettings
-        How the network ran.
-    """
-
-    model: ModelIdentity
-    image: ImageIdentity
-    run: RunSettings
-
-    @classmethod
-    def of(cls, engine: Engine, volume: Volume) -> Identity:
-        """Identity of an image that an engine is opened on; the image is passed over once."""
-        model = engine.model
-        return cls(
-            ModelIdentity(model.id, model.sha256, model.licence),
-            ImageIdentity(volume.shape, str(volume.dtype), volume.spacing, volume.sha256()),
-            RunSettings(
-                str(engine.device),
-                engine.precision,
-                torch.get_num_threads(),
-                torch.__version__,
-                engine.autozoom,
-                engine.config,
-            ),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A saved session as read.
-
-    Attributes
-    ----------
-    identity : Identity
-        Model, image, and how the network ran.
-    plan : Plan
-        Steps: what was added (None: nothing), and whether the network ran then.
-    mask : InitialMask or None
-        The mask that came of it; None where it was empty.
-    """
-
-    identity: Identity
-    plan: Plan
-    mask: InitialMask | None
-
-
-def precision_on(device: torch.device, run: RunSettings) -> Precision:
-    """Saved precision where a device has it, else "auto"."""
-    known = run.precision in ("fp32", "bf16") or (run.precision == "fp16" and device.type == "cuda")
-    return cast(Precision, run.precision) if known else "auto"
-
-
-def describe(identity: Identity, plan: Plan, mask: MaskView) -> dict[str, Any]:
-    """Content of the file for an object.
+def describe(
+    engine: Engine, volume: Volume, plan: Plan, mask: MaskView, name: str = ""
+) -> SavedSession:
+    """One object of one volume, as it is saved.
 
     Parameters
     ----------
-    identity : Identity
-        What the mask depends on beside the plan.
+    engine : Engine
+        The model and how it ran.
+    volume : Volume
+        The image; passed over once for its hash.
     plan : Plan
         What was done.
     mask : MaskView
         What came of it, of the shape of the image.
+    name : str
+        Of the image.
 
     Returns
     -------
-    dict
-        JSON types only, for `write`.
+    SavedSession
+        With one frame, and in it the object with label 1.
     """
     bounds = mask.bounds
-    saved = None if bounds is None else InitialMask(mask[bounds.slices], bounds.start, mask.shape)
-    return {
-        "format": _FORMAT,
-        "format_version": _VERSION,
-        "version": napari_nninteractive.__version__,
-        **dataclasses.asdict(identity),
-        "prompts": plan_to_json(plan),
-        "mask": None if saved is None else prompt_to_json(saved),
-    }
-
-
-def write(path: str | Path, content: dict[str, Any]) -> None:
-    """Write a session as JSON; a failure leaves the earlier file.
-
-    Raises
-    ------
-    SessionError
-        If it cannot be written.
-    """
-    try:
-        with atomic_write(path) as beside, beside.open("x", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-    except (OSError, ValueError) as error:
-        raise SessionError(f"{path} cannot be written: {error}. Choose another folder.") from error
-
-
-def read(path: str | Path) -> Saved:
-    """Saved session from a file that is not trusted.
-
-    Raises
-    ------
-    SessionError
-        If it is missing, damaged, of another kind, or of a newer version.
-    """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SessionError(f"{path} cannot be read as a saved session: {error}.") from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise SessionError(f"{path} is no saved session: its field 'format' is not {_FORMAT!r}.")
-    if content.get("format_version") != _VERSION:
-        raise SessionError(
-            f"{path} has format version {content.get('format_version')!r}, but this program reads {_VERSION}: "
-            "update it."
-        )
-    try:
-        return _saved(content)
-    except (ArithmeticError, LookupError, TypeError, ValueError, NNInteractiveError) as error:
-        raise SessionError(f"{path} is damaged: {type(error).__name__} {error}.") from error
-
-
-def _saved(content: dict[str, Any]) -> Saved:
-    run, image, model = content["run"], content["image"], content["model"]
-    mask = prompt_from_json(content["mask"]) if content["mask"] is not None else None
-    if mask is not None and not isinstance(mask, InitialMask):
-        raise TypeError("field 'mask'")
-    z, y, x = (float(s) for s in image["spacing"])
-    depth, height, width = (int(n) for n in image["shape"])
-    return Saved(
-        Identity(
-            ModelIdentity(str(model["id"]), str(model["sha256"]), _text_or_none(model["licence"])),
-            ImageIdentity(
-                (depth, height, width), str(image["dtype"]), (z, y, x), str(image["sha256"])
-            ),
-            RunSettings(
-                str(run["device"]),
-                str(run["precision"]),
-                int(run["threads"]),
-                str(run["torch"]),
-                bool(run["autozoom"]),
-                EngineConfig(**run["config"]),
+    kept = None if bounds is None else MaskEdit(mask[bounds.slices], bounds.start)
+    steps = tuple(SavedStep(prompt, predicted) for prompt, predicted in plan)
+    shape = tuple(int(n) for n in volume.data.shape)
+    return SavedSession(
+        SavedImage(shape, volume.spacing, name, str(volume.dtype)),
+        saved_model(engine.model),
+        (
+            SavedFrame(
+                (0,) * len(shape),
+                None,
+                1,
+                {1: SavedObject(steps, kept, kept)},
+                volume.sha256(),
             ),
         ),
-        plan_from_json(content["prompts"]),
-        mask,
+        saved_run(engine),
+        version=napari_nninteractive.__version__,
     )
 
 
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def check_identity(saved: Saved, found: Identity) -> None:
-    """Refuse another image or model than the saved one.
+def settings_of(
+    saved: SavedSession, device: torch.device
+) -> tuple[Precision, bool, EngineConfig | None]:
+    """How to compute as it was computed.
 
     Parameters
     ----------
-    saved : Saved
+    saved : SavedSession
         What was saved.
-    found : Identity
-        What there is now.
+    device : torch.device
+        That there is now.
+
+    Returns
+    -------
+    precision : str
+        The saved one where the device has it, else "auto".
+    autozoom : bool
+        Whether AutoZoom is on; it is where the file does not say.
+    config : EngineConfig or None
+        Thresholds; None where the file does not say.
+
+    Raises
+    ------
+    SessionError
+        If the saved thresholds are none that the engine knows.
+    """
+    run = saved.run
+    wanted = saved.model.precision if run is None else run.precision
+    known = wanted in ("fp32", "bf16") or (wanted == "fp16" and device.type == "cuda")
+    precision = cast(Precision, wanted if known else "auto")
+    if run is None:
+        return precision, True, None
+    try:
+        return precision, run.autozoom, EngineConfig(**run.config)
+    except (SessionError, TypeError) as error:
+        raise SessionError(f"The file is damaged: run.config: {error}") from error
+
+
+def check_same(saved: SavedSession, frame: SavedFrame, model: Model, volume: Volume) -> None:
+    """Refuse another image or model than the saved one, and warn of what cannot be checked.
+
+    Parameters
+    ----------
+    saved : SavedSession
+        What was saved.
+    frame : SavedFrame
+        The frame of it that is run again.
+    model : Model
+        The model that is there.
+    volume : Volume
+        The image that is there.
 
     Raises
     ------
     ImageError, ModelError
         If their hashes differ.
-    SessionError
-        If the saved mask is not of this image.
     """
-    if found.image.sha256 != saved.identity.image.sha256:
+    if frame.sha256 not in (None, volume.sha256()):
         raise ImageError(
             "This is not the image of the saved session: its voxels, type or shape differ."
         )
-    if found.model.sha256 != saved.identity.model.sha256:
+    if saved.model.sha256 not in (None, model.sha256):
         raise ModelError(
-            f"The model {found.model.id} is not that of the saved session ({saved.identity.model.id}): its files "
-            "differ."
+            f"The model {model.id} is not that of the saved session ({saved.model.name}): its files differ."
         )
-    if saved.mask is not None and saved.mask.shape != found.image.shape:
-        raise SessionError(
-            f"The file is damaged: its mask has shape {saved.mask.shape}, its image {found.image.shape}."
-        )
+    unknown = {
+        "whether this is its image, beyond the shape": frame.sha256,
+        "whether this is its model": saved.model.sha256,
+        "with which precision and thresholds it was computed": saved.run,
+    }
+    missing = [what for what, value in unknown.items() if value is None]
+    if missing:
+        warnings.warn(f"The file does not say {', nor '.join(missing)}.", stacklevel=3)
 
 
-def compare(saved: InitialMask | None, mask: MaskView) -> None:
+def compare(saved: MaskEdit | None, mask: MaskView) -> None:
     """Warn where a replayed mask differs from the saved one.
 
     Parameters
     ----------
-    saved : InitialMask or None
+    saved : MaskEdit or None
         The saved mask; None where it was empty.
     mask : MaskView
-        The replayed one, of the same shape.
+        The replayed one, of the shape of the image.
+
+    Raises
+    ------
+    SessionError
+        If the saved mask reaches beyond the image.
     """
     box = mask.bounds or Box.EMPTY
     if saved is not None:
+        if not Box.of_shape(mask.shape).contains(saved.bounds):
+            raise SessionError(
+                f"The file is damaged: its mask reaches beyond the image of shape {mask.shape}."
+            )
         box = box.union(saved.bounds)
     new, old = mask[box.slices] != 0, np.zeros(box.shape, bool)
     if saved is not None:

@@ -28,6 +28,8 @@ from napari_nninteractive.engine.results import CancelLike, Monitor, Prediction,
 from napari_nninteractive.engine.steps import check_prompt, play
 from napari_nninteractive.engine.store import MaskView
 from napari_nninteractive.errors import PromptError, SessionError
+from napari_nninteractive.session_file.choose import choose_object
+from napari_nninteractive.session_file.files import read_session, write_session
 
 __all__ = ["InferenceSession"]
 
@@ -177,10 +179,7 @@ class InferenceSession:
         ImageError
             If it cannot be segmented; the session then keeps its image and object.
         """
-        volume = Volume.open(image, spacing)
-        predictor = self._engine.open(volume, normalization)
-        with self._exclusive():
-            self._now = _Now(predictor, State.empty(volume.shape))
+        self._open(Volume.open(image, spacing), normalization)
 
     def reset(self) -> None:
         """Go on to the next object on the same image. Undo brings this one back."""
@@ -361,8 +360,15 @@ class InferenceSession:
 
     # Files
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, name: str = "") -> None:
         """Write prompts, mask, and the identity of model and image to a JSON file, from which `replay` starts again.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write; one that is there is replaced.
+        name : str
+            Of the image, for whoever opens the file.
 
         Raises
         ------
@@ -371,9 +377,9 @@ class InferenceSession:
         """
         with self._exclusive():
             self._ready()
-            identity = record.Identity.of(self._engine, self.volume)
             plan = [(s.prompt, s.predicted) for s in self._now.state.steps]
-            record.write(path, record.describe(identity, plan, self.mask))
+            saved = record.describe(self._engine, self.volume, plan, self.mask, name)
+            write_session(path, saved)
 
     @classmethod
     def replay(
@@ -383,21 +389,24 @@ class InferenceSession:
         model: Model | str | Path | None = None,
         device: str = "auto",
         *,
+        label: int | None = None,
         progress: ProgressCallback | None = None,
         cancel: CancelLike | None = None,
     ) -> InferenceSession:
-        """Run a saved file again on its image.
+        """Run a saved object again on its image.
 
         Parameters
         ----------
         path : str or Path
-            File that `save` wrote.
+            File that `save`, the command line or the panel wrote, in this version or an earlier one.
         volume : array_like
-            The same image.
+            The same image, (z, y, x) or (y, x): of a series the time point, as the panel showed it.
         model : Model, str or Path, optional
             The same model; by default loaded from where it was.
         device : str
             Where to load the model to; ignored where `model` is one already.
+        label : int, optional
+            Of the object, where the file holds several; the current one by default.
         progress, cancel
             As in `add`.
 
@@ -405,36 +414,41 @@ class InferenceSession:
         -------
         InferenceSession
             With the object as saved. Bit-identical on the same device, precision, number of threads and torch;
-            otherwise a warning gives the Dice coefficient with the saved mask.
+            otherwise a warning gives the Dice coefficient with the saved mask. A warning also says what a file of an
+            earlier version does not tell.
 
         Raises
         ------
         SessionError
-            If the file is no saved session.
+            If the file is no saved session, or does not tell which object is meant.
         ImageError, ModelError
             If image or model are others than those that were saved.
         """
-        saved = record.read(path)
+        opened = Volume.open(volume)
+        saved = read_session(path, opened.shape)
+        opened = replace(opened, spacing=saved.image.spacing)
+        frame, chosen = choose_object(saved, opened, label)
         if not isinstance(model, Model):
-            model = load_model(model or saved.identity.model.id, device)
-        run = saved.identity.run
-        session = cls(
-            model,
-            precision=record.precision_on(model.device, run),
-            autozoom=run.autozoom,
-            config=run.config,
-        )
-        session.set_image(volume, saved.identity.image.spacing)
-        record.check_identity(saved, record.Identity.of(session.engine, session.volume))
-        for prompt, _ in saved.plan:
-            if prompt is not None:
-                session._checked(prompt)
-        if saved.plan:
-            session._play(session._now.state, saved.plan, Monitor(progress, cancel))
-        record.compare(saved.mask, session.mask)
+            model = load_model(model or saved.model.name, device)
+        precision, autozoom, config = record.settings_of(saved, model.device)
+        session = cls(model, precision=precision, autozoom=autozoom, config=config)
+        session._open(opened)
+        record.check_same(saved, frame, model, opened)
+        for step in chosen.steps:
+            if step.prompt is not None:
+                session._checked(step.prompt)
+        if chosen.steps:
+            plan = [(step.prompt, step.predicted) for step in chosen.steps]
+            session._play(session._now.state, plan, Monitor(progress, cancel))
+        record.compare(chosen.mask, session.mask)
         return session
 
     # Inside
+
+    def _open(self, volume: Volume, normalization: Normalization | None = None) -> None:
+        predictor = self._engine.open(volume, normalization)
+        with self._exclusive():
+            self._now = _Now(predictor, State.empty(volume.shape))
 
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:
