@@ -16,6 +16,8 @@ from napari_nninteractive.cli import engine_args
 from napari_nninteractive.cli.main import main
 from napari_nninteractive.cli.terminal import ProgressLine
 from napari_nninteractive.io import read_image
+from napari_nninteractive.session_file.files import read_session
+from napari_nninteractive.session_file.values import SavedImage
 from napari_nninteractive.simulation.images.samples import nuclei
 
 SHAPE = (20, 30, 26)
@@ -156,11 +158,30 @@ def test_a_session_file_goes_on_where_it_was(image: Path, model: Path, tmp_path:
         run(image, "--model", model, "--point", "10,15,13", "-o", first, "--save-session", saved)
         == 0
     )
-    assert json.loads(saved.read_text())["prompts"][0]["position"] == [10, 15, 13]
+    one = json.loads(saved.read_text())["frames"][0]["objects"]["1"]
+    assert one["prompts"][0]["position"] == [10, 15, 13]
     assert run(image, "--model", model, "--prompts", saved, "-o", again) == 0
     np.testing.assert_array_equal(read_image(again).data, read_image(first).data)
     session = nni.InferenceSession.replay(saved, read_image(image).data, model)
     np.testing.assert_array_equal(session.mask[...], read_image(first).data)
+    assert run(image, "--model", model, "--prompts", saved, "--object", 2, "-o", again) == 2
+
+
+def test_a_saved_session_is_one_that_the_panel_opens(
+    image: Path, model: Path, tmp_path: Path
+) -> None:
+    saved, out = tmp_path / "s.json", tmp_path / "a.nrrd"
+    words = ["--model", model, "--point", "10,15,13", "-o", out, "--save-session", saved]
+    assert run(image, *words) == 0
+    session = read_session(saved, SHAPE)
+    assert session.image == SavedImage(SHAPE, (2.0, 0.5, 0.5), "image.nii.gz", "uint16")
+    (frame,) = session.frames
+    assert (frame.index, frame.channel, frame.label) == ((0, 0, 0), None, 1)
+    shown = frame.objects[1].shown
+    assert shown is not None
+    drawn = np.zeros(SHAPE, bool)
+    drawn[shown.bounds.slices] = shown.mask
+    np.testing.assert_array_equal(drawn, read_image(out).data)
 
 
 def test_a_flat_image(model: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,8 +22,12 @@ from napari_nninteractive.core.prompts import (
     Prompt,
     Scribble,
 )
-from napari_nninteractive.errors import NNInteractiveError, PromptError
+from napari_nninteractive.core.volume import Volume
+from napari_nninteractive.errors import PromptError, SessionError
 from napari_nninteractive.io import ImageFile, read_image
+from napari_nninteractive.session_file.choose import choose_object
+from napari_nninteractive.session_file.convert import voxel_limit
+from napari_nninteractive.session_file.files import read_json, session_of
 
 __all__ = [
     "Request",
@@ -122,7 +125,13 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
         action=_InOrder,
         type=Path,
         metavar="FILE.json",
-        help="prompts from a file: what --save-session writes, or its list of prompts",
+        help="prompts from a file: what --save-session or the panel writes, or a list of prompts",
+    )
+    group.add_argument(
+        "--object",
+        type=int,
+        metavar="LABEL",
+        help="which object of FILE.json, where it holds several (default: the current one)",
     )
 
 
@@ -186,7 +195,7 @@ def _coordinate(part: str, text: str) -> float:
     return value
 
 
-def build_plan(requests: Sequence[Request], image: ImageFile) -> Plan:
+def build_plan(requests: Sequence[Request], image: ImageFile, label: int | None = None) -> Plan:
     """Prompts of an image, checked against its shape.
 
     Parameters
@@ -195,6 +204,8 @@ def build_plan(requests: Sequence[Request], image: ImageFile) -> Plan:
         In order.
     image : ImageFile
         The image they belong to.
+    label : int, optional
+        Of the object in the files of prompts; the current one by default.
 
     Returns
     -------
@@ -206,12 +217,14 @@ def build_plan(requests: Sequence[Request], image: ImageFile) -> Plan:
     PromptError
         If a prompt does not fit the image, a file holds something else, or nothing would be predicted.
     ImageError
-        If a file with a painted mask cannot be read.
+        If a file with a painted mask cannot be read, or a file of prompts is of an image of another shape.
     """
+    if label is not None and all(request.kind != "prompts" for request in requests):
+        raise PromptError("--object chooses in a file of prompts: give one with --prompts.")
     plan: list[tuple[Prompt | None, bool]] = []
     for request in requests:
         if request.kind == "prompts":
-            plan += _from_json(request.value)
+            plan += _from_json(request.value, image, label)
         else:
             built = _build(request, image.shape)
             plan.append((built, predicts(built)))
@@ -299,25 +312,23 @@ def _painted(path: Path, shape: Index3) -> NDArray[Any]:
     return array.reshape(shape)
 
 
-def _from_json(path: Path) -> Plan:
+def _from_json(path: Path, image: ImageFile, label: int | None) -> Plan:
+    """Steps in a file: a session of any version, or a list of prompts, alone or in the field "prompts"."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise PromptError(f"There is no file {path}: check its name and folder.") from error
-    except IsADirectoryError as error:
-        raise PromptError(f"{path} is a folder: name the JSON file in it.") from error
-    except RecursionError as error:
+        content = read_json(path)
+        if isinstance(content, dict) and "format" in content:
+            session = session_of(content, path.name, image.shape)
+        else:
+            records = content.get("prompts") if isinstance(content, dict) else content
+            plan = plan_from_json(records, voxel_limit(image.shape))
+            session = None
+    except (PromptError, SessionError) as error:
         raise PromptError(
-            f"{path.name} holds no prompts: its lists are nested too deeply."
+            f"{error} --prompts takes what --save-session or the panel wrote, or a list of prompts."
         ) from error
-    except ValueError as error:  # of the text, its encoding, or a number with thousands of digits
-        raise PromptError(
-            f"{path.name} is no JSON file of prompts ({error}): name one that --save-session wrote."
-        ) from error
-    records = content.get("prompts") if isinstance(content, dict) else content
-    try:
-        return plan_from_json(records)
-    except NNInteractiveError as error:
-        raise PromptError(
-            f"{path.name} does not hold prompts as --save-session writes them: {error}"
-        ) from error
+    if session is not None:
+        _, chosen = choose_object(session, Volume.open(image.data), label)
+        return [(step.prompt, step.predicted) for step in chosen.steps]
+    if label is not None:
+        raise PromptError(f"{path.name} is a list of prompts without labels: leave out --object.")
+    return plan

@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--save-session",
         type=Path,
         metavar="FILE.json",
-        help="also write prompts, model and mask, to go on from with --prompts",
+        help="also write prompts, model and mask, to go on from with --prompts or in the panel",
     )
     add_prompt_arguments(parser)
     add_engine_arguments(parser)
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         )
     _check_outputs(args, requests)
     image = read_image(args.image, args.channel, args.timepoint)
-    plan = build_plan(requests, image)
+    plan = build_plan(requests, image, args.object)
     session = open_session(args)
     check_known(plan, session.model.id, session.model.capabilities.kinds)
     began = time.perf_counter()
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     run_plan(session, plan)
     seconds = time.perf_counter() - began
     if args.save_session:
-        session.save(args.save_session)
+        session.save(args.save_session, args.image.name)
     mask = session.mask[...]
     write_mask(args.output, mask, image, overwrite=args.force)
     lost = _lost(args.output, image.geometry)

@@ -85,10 +85,14 @@ def choose_object(
         known = prompted or list(frame.objects)
         label = frame.label if frame.label in known else known[0]
         if len(known) > 1 and label != frame.label:
-            raise SessionError(f"The session has objects {_labels(session, known)}: choose one.")
+            raise SessionError(
+                f"The session has objects {_labels(session, known)}: choose one by its label."
+            )
     if label not in frame.objects:
         there = _labels(session, list(frame.objects))
-        raise SessionError(f"The session has no object {label}, but {there}: choose one.")
+        raise SessionError(
+            f"The session has no object {label}, but {there}: choose one by its label."
+        )
     one = frame.objects[label]
     if not one.steps and (one.mask is not None or one.shown is not None):
         raise SessionError(
