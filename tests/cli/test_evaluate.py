@@ -16,9 +16,19 @@ from fixtures.balls import ball
 
 from napari_nninteractive.cli import evaluate
 from napari_nninteractive.cli.main import main
+from napari_nninteractive.core.prompts import Point
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.evaluation.methods.baselines import BaselineSegmenter
 from napari_nninteractive.evaluation.methods.segmenters import SessionSegmenter
+from napari_nninteractive.session_file.files import write_session
+from napari_nninteractive.session_file.values import (
+    SavedFrame,
+    SavedImage,
+    SavedModel,
+    SavedObject,
+    SavedSession,
+    SavedStep,
+)
 
 SHAPE = (24, 24, 48)
 LABELS = (ball(SHAPE, (12, 12, 12), 7) + 2 * ball(SHAPE, (12, 12, 34), 5)).astype(np.uint8)
@@ -387,3 +397,70 @@ def test_a_segmenter_is_what_the_protocol_asks_for() -> None:
         dir(BaselineSegmenter)
     )
     assert evaluate.DESCRIPTION.count("evaluate") >= 3
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Path:
+    """What a person drew: object 3 is label 2 and has two prompts, object 5 is label 1, object 6 is nothing."""
+    steps = {
+        3: (SavedStep(Point((12, 12, 34)), True), SavedStep(Point((12, 12, 12), False), True)),
+        5: (SavedStep(Point((12, 12, 12)), True),),
+        6: (SavedStep(Point((0, 0, 0)), True),),
+    }
+    objects = {label: SavedObject(some) for label, some in steps.items()}
+    frame = SavedFrame((0, 0, 0), None, 3, objects)
+    path = tmp_path / "drawn.json"
+    write_session(path, SavedSession(SavedImage(SHAPE), SavedModel(), (frame,)))
+    return path
+
+
+def test_what_a_person_drew_is_measured(
+    data: Path, tmp_path: Path, session: Path, flood_model: Path, capsys
+) -> None:
+    folder = data / "first"
+    files = [folder / "image.tif", folder / "label.tif"]
+    words = [
+        "--session",
+        session,
+        "--model",
+        flood_model,
+        "--device",
+        "cpu",
+        "-o",
+        tmp_path / "out",
+    ]
+    assert run(*files, *words, "--baseline", "otsu", "--smallest", 9999) == 0
+    captured = capsys.readouterr()
+    table = rows(captured.out)
+    assert [r[:4] for r in table[2:]] == [
+        ["image", "session", "flood", "2"], ["image", "session", "otsu", "2"],
+    ]  # fmt: skip
+    assert "object 6 is left out: its prompts touch no object" in captured.err
+    record = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert [(o["method"], o["label"], len(o["prompts"])) for o in record["objects"]] == [
+        ("flood", 2, 2), ("flood", 1, 1), ("otsu", 2, 2), ("otsu", 1, 1),
+    ]  # fmt: skip
+    assert [len(o["dice"]) for o in record["objects"]] == [2] * 4
+    assert min(o["dice"][0] for o in record["objects"]) > 0.8
+    assert record["settings"]["trials"] == [{"style": "session", "prompts": 2, "autozoom": True}]
+    assert record["settings"]["session"] == {
+        "file": "drawn.json",
+        "objects": [{"object": 3, "label": 2}, {"object": 5, "label": 1}],
+    }
+    assert "object 6" in record["settings"]["notes"][0]
+
+
+def test_a_person_beside_simulated_users(data: Path, session: Path, capsys) -> None:
+    """All get the objects that the person chose, however many there are."""
+    words = ["--data", data, "--only-baselines", "--baseline", "otsu", "--session", session]
+    one = ["--volume", "second", "--objects", 1, "--prompts", 1]
+    assert run(*words, *one, "--style", "points", "--no-autozoom") == 0
+    found = [r[:4] for r in rows(capsys.readouterr().out)[2:]]
+    assert found == [["second", "session", "otsu", "2"], ["second", "points", "otsu", "2"]]
+    assert run(*words) == 2
+    assert "A session is of one image" in capsys.readouterr().err
+    words[-1] = data / "nothing.json"
+    assert run(*words, *one) == 2
+    assert "nothing.json cannot be read: there is no such file" in capsys.readouterr().err
+    assert run(*words, *one, "--prompts", 0) == 2
+    assert "at least 1" in capsys.readouterr().err

@@ -4,135 +4,38 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_nninteractive import __version__
-from napari_nninteractive.cli.engine_args import add_engine_arguments, open_session
+from napari_nninteractive.cli.engine_args import open_session
+from napari_nninteractive.cli.evaluate_args import (
+    DESCRIPTION,
+    OUTPUT_NAMES,
+    OUTPUTS,
+    USAGE,
+    add_arguments,
+    read_trials,
+)
 from napari_nninteractive.cli.terminal import ProgressLine, note, say
 from napari_nninteractive.errors import ImageError, NNInteractiveError
-from napari_nninteractive.evaluation.presets import BASELINES, PRESETS, STYLES, Trial, make_trials
+from napari_nninteractive.evaluation.presets import SESSION, Trial
 
 if TYPE_CHECKING:
     from napari_nninteractive.evaluation.cases import Case, LabelledVolume
+    from napari_nninteractive.evaluation.drawn import DrawnSession
     from napari_nninteractive.evaluation.protocol import ObjectResult, Segmenter
 
 __all__ = ["DESCRIPTION", "USAGE", "add_arguments", "run"]
 
 _log = logging.getLogger(__name__)
 
-USAGE = "(--data FOLDER | IMAGE LABELS) [options]"
-DESCRIPTION = """\
-Measure how good a model is, and how quickly, on volumes whose objects are known. A simulated user
-prompts every object and corrects what is wrong, until the budget of prompts is spent.
-
-  napari-nninteractive evaluate image.nii.gz labels.nii.gz
-  napari-nninteractive evaluate --data FOLDER --output results
-  napari-nninteractive evaluate --data FOLDER --baseline all --preset interactive --prompts 5
-
-A folder holds one folder per volume, in it an image file (image.tif, image.nii.gz, ...), a label file
-(label.tif, ...; 0 is no object, every object has a number), and perhaps spacing_zyx.txt; or it holds
-images/NAME.tif with labels/NAME.tif, as train takes them.
-
-Presets: points       clicks, each in the middle of the larger error: the reference, 10 prompts
-         static       one point, box, scribble or lasso, nothing more
-         interactive  each of these kinds, with corrections, 10 prompts
-         mixture      all kinds at random, and one kind after another, 10 prompts
-         autozoom     clicks with AutoZoom and without, 5 prompts
-
-Baselines need no network: random-walker, watershed (of the gradient), watershed-intensity,
-region-growing, otsu; all for these five. NAME+box is told the box that fits the object, which the
-model never is. The table is Markdown; docs/evaluation.md explains its columns."""
-
-_OUTPUTS = {"json": (".json",), "csv": (".csv",), "plot": (".png",), "sheet": (".png",)}
-_NAMES = {
-    "json": "results.json",
-    "csv": "results.csv",
-    "plot": "curves.png",
-    "sheet": "worst.png",
-}  # in the folder of --output
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.add_argument("files", type=Path, nargs="*", metavar="IMAGE LABELS", help="one volume")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="FOLDER",
-        help="folder of volumes (default: the variable NNI_DATA)",
-    )
-    parser.add_argument(
-        "--volume", action="append", metavar="NAME", help="only this one; may be repeated"
-    )
-    _add_protocol(parser.add_argument_group("protocol"))
-    outputs = parser.add_argument_group("results")
-    outputs.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FOLDER",
-        help=f"all of these in one folder: {', '.join(_NAMES.values())}",
-    )
-    for flag, text in (
-        ("--json", "everything: settings, means, every object with its prompts"),
-        ("--csv", "a row for every prompt of every object"),
-        ("--plot", "PNG: mean Dice after each prompt"),
-        ("--sheet", "PNG: the worst objects, with outlines and prompts"),
-    ):
-        outputs.add_argument(flag, type=Path, metavar="FILE", help=text)
-    outputs.add_argument(
-        "--force", action="store_true", help="replace files that are there already"
-    )
-    add_engine_arguments(parser)
-
-
-def _add_protocol(group: argparse._ArgumentGroup) -> None:
-    what = group.add_mutually_exclusive_group()
-    what.add_argument(
-        "--preset", default="points", metavar="NAME", help=f"{', '.join(PRESETS)} (default: points)"
-    )
-    what.add_argument("--style", metavar="NAME", help=f"one style only: {', '.join(STYLES)}")
-    group.add_argument(
-        "--prompts", type=int, metavar="N", help="budget of each object (default: the preset's)"
-    )
-    group.add_argument(
-        "--objects", type=int, default=20, metavar="N", help="most of a volume (default: 20)"
-    )
-    group.add_argument(
-        "--smallest",
-        type=int,
-        default=500,
-        metavar="N",
-        help="voxels of the smallest object (default: 500)",
-    )
-    group.add_argument(
-        "--seed", type=int, default=0, help="decides objects and drawings (default: 0)"
-    )
-    group.add_argument(
-        "--tolerance",
-        type=float,
-        metavar="D",
-        help="distance up to which surfaces agree, in the unit of the spacing (default: the edge of a cube as large as "
-        "a voxel)",
-    )
-    group.add_argument(
-        "--baseline",
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help=f"also {', '.join(BASELINES)}, all, all+box, NAME+box",
-    )
-    group.add_argument("--only-baselines", action="store_true", help="leave the model out")
-
 
 def run(args: argparse.Namespace) -> int:
     """Measure and report."""
-    trials, baselines = _check(args)
+    trials, baselines = read_trials(args)
     cases = _cases(args)
     if args.output is not None and args.output.exists() and not args.output.is_dir():
         raise ImageError(f"{args.output} is a file: name a folder with -o.")
@@ -145,24 +48,31 @@ def run(args: argparse.Namespace) -> int:
         _check_outputs(args, cases)
         problems: list[str] = []
         fitting = _fitting(cases, problems)
+        drawn = _drawn(args, fitting)
+        if drawn is not None:
+            budget = args.prompts or drawn.prompts
+            trials = (Trial(SESSION, budget, autozoom=not args.no_autozoom), *trials)
         segmenters, settings = _segmenters(args, trials, baselines)
-        settings |= _data_settings(args, cases)
-        return _carry_out(args, fitting, segmenters, settings, problems)
+        settings |= _data_settings(args, cases) | _drawn_settings(drawn)
+        return _carry_out(args, fitting, segmenters, drawn, settings, problems)
 
 
 def _carry_out(
     args: argparse.Namespace,
     cases: Sequence[Case],
     segmenters: Sequence[tuple[Segmenter, list[Trial]]],
+    drawn: DrawnSession | None,
     settings: dict[str, Any],
     problems: list[str],
 ) -> int:
     """Measure, and report whatever there is, also where something ended it."""
     results: list[ObjectResult] = []
     notes: list[str] = []
+    for text in drawn.notes if drawn else ():
+        _add_note(notes, text)
     whole = False
     try:
-        for result in _measure(args, cases, segmenters, notes, problems):
+        for result in _measure(args, cases, segmenters, drawn, notes, problems):
             results.append(result)
             if result.error:
                 problems.append(
@@ -182,33 +92,6 @@ def _carry_out(
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def _check(args: argparse.Namespace) -> tuple[tuple[Trial, ...], list[str]]:
-    """Trials and baselines that were asked for, before anything is read."""
-    trials = make_trials(args.preset, args.style, args.prompts, autozoom=not args.no_autozoom)
-    rules = {
-        f"--objects must be at least 1, not {args.objects}": args.objects >= 1,
-        f"--smallest must be at least 1, not {args.smallest}": args.smallest >= 1,
-        f"--seed must not be negative, as {args.seed} is": args.seed >= 0,
-        f"--tolerance must be a distance of 0 or more, not {args.tolerance}": (
-            args.tolerance is None or (math.isfinite(args.tolerance) and args.tolerance >= 0)
-        ),
-    }
-    for message, holds in rules.items():
-        if not holds:
-            raise NNInteractiveError(f"{message}.")
-    names: list[str] = []
-    for name in args.baseline:
-        method, box = name.removesuffix("+box"), "+box" * name.endswith("+box")
-        if method != "all" and method not in BASELINES:
-            raise NNInteractiveError(
-                f"There is no baseline {name}: choose of {', '.join(BASELINES)}, all."
-            )
-        names += [b + box for b in (BASELINES if method == "all" else (method,))]
-    if args.only_baselines and not names:
-        raise NNInteractiveError("Say which with --baseline, for example --baseline all.")
-    return trials, list(dict.fromkeys(names))
 
 
 def _cases(args: argparse.Namespace) -> list[Case]:
@@ -239,7 +122,7 @@ def _name_outputs(args: argparse.Namespace) -> None:
     """Give every result that has no file of its own one in the folder of --output."""
     if args.output is None:
         return
-    for key, name in _NAMES.items():
+    for key, name in OUTPUT_NAMES.items():
         if getattr(args, key) is None:
             setattr(args, key, args.output / name)
 
@@ -249,11 +132,12 @@ def _check_outputs(args: argparse.Namespace, cases: Sequence[Case]) -> None:
     from napari_nninteractive.io import check_output
 
     inputs = tuple(p for c in cases for p in (c.image, c.labels))
-    wanted = {k: v for k in _OUTPUTS if (v := getattr(args, k)) is not None}
+    inputs += () if args.session is None else (args.session,)
+    wanted = {k: v for k in OUTPUTS if (v := getattr(args, k)) is not None}
     if len({p.resolve() for p in wanted.values()}) < len(wanted):
         raise ImageError("Two results would be written into one file: give each its own name.")
     for key, path in wanted.items():
-        check_output(path, overwrite=args.force, endings=_OUTPUTS[key], inputs=inputs)
+        check_output(path, overwrite=args.force, endings=OUTPUTS[key], inputs=inputs)
 
 
 def _fitting(cases: Sequence[Case], problems: list[str]) -> list[Case]:
@@ -296,6 +180,26 @@ def _data_settings(args: argparse.Namespace, cases: Sequence[Case]) -> dict[str,
     }
 
 
+def _drawn(args: argparse.Namespace, cases: Sequence[Case]) -> DrawnSession | None:
+    """What a person did, where that is asked for."""
+    if args.session is None:
+        return None
+    if len(cases) != 1:
+        raise ImageError("A session is of one image: give IMAGE LABELS, or one --volume of --data.")
+    from napari_nninteractive.evaluation.cases import read_case
+    from napari_nninteractive.evaluation.drawn import read_drawn
+
+    return read_drawn(args.session, read_case(cases[0]))
+
+
+def _drawn_settings(drawn: DrawnSession | None) -> dict[str, Any]:
+    """Which session, and which object of the labels each of its objects was taken for."""
+    if drawn is None:
+        return {"session": None}
+    objects = [{"object": one.drawn, "label": one.label} for one in drawn.objects]
+    return {"session": {"file": drawn.name, "objects": objects}}
+
+
 def _segmenters(
     args: argparse.Namespace, trials: Sequence[Trial], baselines: Sequence[str]
 ) -> tuple[list[tuple[Segmenter, list[Trial]]], dict[str, Any]]:
@@ -336,6 +240,7 @@ def _measure(
     args: argparse.Namespace,
     cases: Sequence[Case],
     segmenters: Sequence[tuple[Segmenter, list[Trial]]],
+    drawn: DrawnSession | None,
     notes: list[str],
     problems: list[str],
 ) -> Iterator[ObjectResult]:
@@ -343,18 +248,26 @@ def _measure(
     from napari_nninteractive.evaluation.protocol import run_volume
 
     line = ProgressLine()
+    people = drawn.objects if drawn else ()
     for case in cases:
         try:
-            volume, labels = _open(args, case, notes)
+            volume, labels = _open(args, case, drawn, notes)
         except Exception as error:  # noqa: BLE001  what was measured before must not be lost
             problems.append(_problem(case.name, error))
             continue
         for segmenter, trials in segmenters if labels else ():
-            title, total = f"{case.name}, {segmenter.name}", len(labels) * len(trials)
+            title = f"{case.name}, {segmenter.name}"
+            total = sum(len(people if t.style == SESSION else labels) for t in trials)
             line.show(title)
             try:
                 found = run_volume(
-                    segmenter, volume, labels, trials, seed=args.seed, tolerance=args.tolerance
+                    segmenter,
+                    volume,
+                    labels,
+                    trials,
+                    drawn=people,
+                    seed=args.seed,
+                    tolerance=args.tolerance,
                 )
                 for done, result in enumerate(found, start=1):
                     line.show(title, done, total)
@@ -366,20 +279,28 @@ def _measure(
 
 
 def _open(
-    args: argparse.Namespace, case: Case, notes: list[str]
+    args: argparse.Namespace, case: Case, drawn: DrawnSession | None, notes: list[str]
 ) -> tuple[LabelledVolume, tuple[int, ...]]:
     """Volume and the objects of it that are measured; what is odd is told."""
     from napari_nninteractive.evaluation.cases import choose_objects, read_case
 
     volume = read_case(case)
-    labels = choose_objects(volume.labels, args.smallest, args.objects, args.seed)
+    labels = (
+        choose_objects(volume.labels, args.smallest, args.objects, args.seed)
+        if drawn is None
+        else drawn.labels
+    )
     odd = [*volume.notes]
     if not labels:
         odd.append(f"no object of at least {_count(args.smallest, 'voxel')}")
     for text in odd:
-        notes.append(f"{case.name}: {text}")
-        note(notes[-1])
+        _add_note(notes, f"{case.name}: {text}")
     return volume, labels
+
+
+def _add_note(notes: list[str], text: str) -> None:
+    notes.append(text)
+    note(text)
 
 
 def _report(
@@ -394,7 +315,7 @@ def _report(
 
     check_results(results)
     places = {c.name: c for c in cases}
-    paths = {k: v for k in _OUTPUTS if (v := getattr(args, k)) is not None}
+    paths = {k: v for k in OUTPUTS if (v := getattr(args, k)) is not None}
     try:
         for path in write_files(paths, results, settings, lambda name: read_case(places[name])):
             note(f"written: {path}")

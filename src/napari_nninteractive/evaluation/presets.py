@@ -7,10 +7,13 @@ from types import MappingProxyType
 
 from napari_nninteractive.errors import NNInteractiveError
 
-__all__ = ["BASELINES", "PRESETS", "STYLES", "Trial", "make_trials"]
+__all__ = ["BASELINES", "PRESETS", "SESSION", "STYLES", "Trial", "make_trials"]
 
 STYLES = ("points", "random", "sunk-cost", "point", "box", "scribble", "lasso")
 """Simulated users: ``points`` is the reference, exact clicks only; the others are `simulation.users.agents`."""
+
+SESSION = "session"
+"""Style of the prompts that a person drew, read from a saved session; in no preset, and in no other style."""
 
 BASELINES = (
     "random-walker",
@@ -29,7 +32,7 @@ class Trial:
     Attributes
     ----------
     style : str
-        One of :data:`STYLES`.
+        One of :data:`STYLES`, or :data:`SESSION`.
     prompts : int
         Budget for each object, at least 1.
     autozoom : bool

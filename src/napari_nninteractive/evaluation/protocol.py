@@ -1,30 +1,40 @@
 """The protocol: one object after another, each from a budget of prompts, every method corrected where it is wrong.
 
 All methods get the same first prompt. Later ones are drawn from what the method itself got wrong, by
-the same simulated user.
+the same simulated user. Or all of them get the prompts that a person drew, in a session that was saved.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol
+from functools import cached_property, partial
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.core.metrics import area_under_curve, dice, surface_dice
-from napari_nninteractive.core.prompts import Prompt
+from napari_nninteractive.core.plan import Plan
+from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.evaluation.cases import LabelledVolume
+from napari_nninteractive.evaluation.drawn import DrawnObject
 from napari_nninteractive.evaluation.methods.styles import make_style
-from napari_nninteractive.evaluation.presets import Trial
+from napari_nninteractive.evaluation.presets import SESSION, Trial
 
-__all__ = ["MaskCrop", "ObjectResult", "Segmenter", "run_object", "run_volume"]
+__all__ = [
+    "MaskCrop",
+    "ObjectResult",
+    "Player",
+    "Segmenter",
+    "run_drawn",
+    "run_object",
+    "run_volume",
+]
 
 _log = logging.getLogger(__name__)
 Bool = NDArray[np.bool_]
@@ -55,6 +65,19 @@ class Segmenter(Protocol):
     def add(self, prompt: Prompt) -> Bool:
         """Add a prompt and return the mask, bool (z, y, x) of the image's shape; not changed later."""
         ...
+
+
+@runtime_checkable
+class Player(Protocol):
+    """A method that predicts when it is told to."""
+
+    def play(self, steps: Plan) -> Bool:
+        """Take steps and return the mask, bool (z, y, x) of the image's shape; not changed later."""
+        ...
+
+
+_Asked = tuple[Prompt, Callable[[], Bool]]
+"""A prompt, and what gives the mask that comes of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,9 +126,11 @@ class ObjectResult:
     voxels : int
         Of the object.
     prompts : tuple of Prompt
-        Those that were given; fewer than the budget if the mask became perfect, or the method failed.
+        Those that were given; fewer than the budget if the mask became perfect, the person had no more, or the method
+        failed.
     dice, surface_dice : tuple of float
-        After each prompt of the budget. A perfect mask stays at 1; after a failure the mask before it counts.
+        After each prompt of the budget. A perfect mask stays at 1; after a failure the mask before it counts, and after
+        the last prompt of a person the mask that it gave.
     seconds : tuple of float
         Of each prompt of the budget; 0 where none was needed or given.
     mask : MaskCrop
@@ -171,6 +196,69 @@ def run_object(
     truth = np.asarray(volume.labels == label)
     rng = np.random.default_rng([seed, abs(label)])
     style = make_style(trial.style)
+
+    def turn(mask: Bool) -> _Asked | None:
+        prompt = style.next_prompt(truth, mask, rng)
+        return None if prompt is None else (prompt, partial(segmenter.add, prompt))
+
+    return _run(segmenter, volume, label, trial, turn, tolerance)
+
+
+def run_drawn(
+    segmenter: Segmenter,
+    volume: LabelledVolume,
+    drawn: DrawnObject,
+    trial: Trial,
+    *,
+    tolerance: float | None = None,
+) -> ObjectResult:
+    """Give one object the prompts that a person drew for it, whatever the mask.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        With the image of this volume. Where it has a method `play`, it predicts when the person did; else with every
+        prompt, and what was painted by hand is left out.
+    volume : LabelledVolume
+        Image and truth.
+    drawn : DrawnObject
+        From :func:`~.drawn.read_drawn`.
+    trial : Trial
+        Its budget may end before the person did; where it is longer, the last mask stays.
+    tolerance
+        As in :func:`run_object`.
+
+    Returns
+    -------
+    ObjectResult
+        As of :func:`run_object`.
+    """
+    turns = iter(drawn.turns)
+
+    def turn(mask: Bool) -> _Asked | None:
+        found = next(turns, None)
+        if found is None:
+            return None
+        prompt, steps = found
+        if isinstance(segmenter, Player):
+            return prompt, partial(segmenter.play, steps)
+        if isinstance(prompt, InitialMask | MaskEdit):
+            return prompt, lambda: mask
+        return prompt, partial(segmenter.add, prompt)
+
+    return _run(segmenter, volume, drawn.label, trial, turn, tolerance)
+
+
+def _run(
+    segmenter: Segmenter,
+    volume: LabelledVolume,
+    label: int,
+    trial: Trial,
+    turn: Callable[[Bool], _Asked | None],
+    tolerance: float | None,
+) -> ObjectResult:
+    """Ask for a prompt, segment and score, until the budget is spent or there is no prompt any more."""
+    truth = np.asarray(volume.labels == label)
     mask = np.zeros(truth.shape, bool)
     prompts: list[Prompt] = []
     scores: list[tuple[float, float]] = []
@@ -178,12 +266,10 @@ def run_object(
     error = None
     try:
         segmenter.reset(Box.of_mask(truth) or Box.EMPTY)
-        for _ in range(trial.prompts):
-            prompt = style.next_prompt(truth, mask, rng)
-            if prompt is None:
-                break
+        while len(prompts) < trial.prompts and (asked := turn(mask)) is not None:
+            prompt, answer = asked
             began = time.perf_counter()
-            mask = segmenter.add(prompt)
+            mask = answer()
             seconds.append(time.perf_counter() - began)
             prompts.append(prompt)
             scores.append((dice(mask, truth), surface_dice(mask, truth, volume.spacing, tolerance)))
@@ -191,7 +277,9 @@ def run_object(
         _log.debug("%s failed: %s, %s", segmenter.name, volume.name, label, exc_info=True)
         error = f"{type(failure).__name__}: {failure}"
     left = trial.prompts - len(scores)
-    rest = (1.0, 1.0) if error is None else (scores[-1] if scores else (0.0, 0.0))
+    # A simulated user ends early where the mask is perfect, a person as they please.
+    perfect = error is None and trial.style != SESSION
+    rest = (1.0, 1.0) if perfect else (scores[-1] if scores else (0.0, 0.0))
     curves = [*scores, *[rest] * left]
     return ObjectResult(
         volume.name,
@@ -214,6 +302,7 @@ def run_volume(
     labels: Sequence[int],
     trials: Sequence[Trial],
     *,
+    drawn: Sequence[DrawnObject] = (),
     seed: int = 0,
     tolerance: float | None = None,
 ) -> Iterator[ObjectResult]:
@@ -229,6 +318,8 @@ def run_volume(
         The objects, as from :func:`~.cases.choose_objects`.
     trials : sequence of Trial
         What to do with each.
+    drawn : sequence of DrawnObject
+        What a person did: the objects of the trial of style :data:`~.presets.SESSION`.
     seed, tolerance
         As in :func:`run_object`.
 
@@ -239,5 +330,9 @@ def run_volume(
     """
     segmenter.start(volume.image, volume.spacing)
     for trial in trials:
+        if trial.style == SESSION:
+            for one in drawn:
+                yield run_drawn(segmenter, volume, one, trial, tolerance=tolerance)
+            continue
         for label in labels:
             yield run_object(segmenter, volume, label, trial, seed=seed, tolerance=tolerance)

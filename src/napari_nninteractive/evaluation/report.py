@@ -200,7 +200,7 @@ def to_csv(results: Sequence[ObjectResult]) -> str:
                 "label": r.label,
                 "voxels": r.voxels,
                 "prompt": k + 1,
-                "kind": kind_of(prompt) if prompt is not None else "",
+                "kind": kind_of(prompt) or prompt.kind if prompt is not None else "",
                 "positive": int(prompt.positive) if prompt is not None else "",
                 "dice": f"{r.dice[k]:.6f}",
                 "surface_dice": f"{r.surface_dice[k]:.6f}",

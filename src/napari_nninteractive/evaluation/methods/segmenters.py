@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box
+from napari_nninteractive.core.plan import Plan
 from napari_nninteractive.core.prompts import Prompt
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.engine.session import InferenceSession
@@ -47,4 +48,13 @@ class SessionSegmenter:
     def add(self, prompt: Prompt) -> NDArray[np.bool_]:
         """Add a prompt and return the mask, bool (z, y, x); errors as in `InferenceSession.add`."""
         self._session.add(prompt)
+        return np.asarray(self._session.mask[...], bool)
+
+    def play(self, steps: Plan) -> NDArray[np.bool_]:
+        """Take the steps of a person and return the mask, bool (z, y, x); errors as in `InferenceSession.add`."""
+        for prompt, predicted in steps:
+            if prompt is not None:
+                self._session.add(prompt, predict=predicted)
+            elif predicted:
+                self._session.predict()
         return np.asarray(self._session.mask[...], bool)
