@@ -10,11 +10,21 @@ import numpy as np
 import pytest
 from fixtures.held_worker import HeldWorker
 from fixtures.label_targets import PlainTarget
-from fixtures.windows import oracle_workspace
+from fixtures.oracles import make_model
+from fixtures.windows import drawn, oracle_workspace
 
+import napari_nninteractive as nni
 from napari_nninteractive.core.frame import frame_of
-from napari_nninteractive.core.prompts import BoxPrompt, Lasso, MaskEdit, Point, Scribble
+from napari_nninteractive.core.prompts import (
+    BoxPrompt,
+    Lasso,
+    MaskEdit,
+    Point,
+    Scribble,
+    prompt_from_json,
+)
 from napari_nninteractive.errors import SessionError
+from napari_nninteractive.session_file.files import read_session
 from napari_nninteractive.workspace.client import WorkspaceClient
 from napari_nninteractive.workspace.commands import ImageSource
 from napari_nninteractive.workspace.objects import ObjectRow, table, write_table
@@ -25,11 +35,11 @@ IMAGE = np.random.default_rng(0).random(SHAPE).astype(np.float32)
 
 
 class Bench:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, result: PlainTarget | None = None) -> None:
         self.worker = HeldWorker()
         self.client = WorkspaceClient(self.worker, oracle_workspace())
         self.saved_work = SavedWork(self.client, folder)
-        self.result = PlainTarget(SHAPE)
+        self.result = result or PlainTarget(SHAPE)
         self.errors: list[BaseException] = []
         self.client.failed.connect(self.errors.append)
         self.open(0)
@@ -113,7 +123,7 @@ def test_a_session_of_another_image_is_refused(made: Bench, tmp_path: Path) -> N
     path = tmp_path / "work.json"
     made.saved_work.save(path, "image")
     record = json.loads(path.read_text())
-    record["image"]["shape"] = [1, 2, 3]
+    record["image"]["shape"] = [3, 12, 16, 17]
     path.write_text(json.dumps(record))
     again = Bench(tmp_path / "recovery")
     again.saved_work.open(path)
@@ -124,9 +134,9 @@ def test_a_session_of_another_image_is_refused(made: Bench, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "no saved session"),
-        ("[]", "no session saved by this panel"),
-        ('{"format": "napari-nninteractive panel", "version": 9}', "newer version"),
+        ("{", "no JSON"),
+        ("[]", "no saved session"),
+        ('{"format": "napari-nninteractive panel", "version": 9}', "update it"),
         ('{"format": "napari-nninteractive panel", "version": 1}', "damaged"),
     ],
 )
@@ -173,3 +183,61 @@ def test_the_table(tmp_path: Path) -> None:
     assert (tmp_path / "t.csv").read_text(encoding="utf-8") == text
     with pytest.raises(SessionError, match="another folder"):
         write_table(tmp_path / "missing" / "t.csv", rows, "µm³")
+
+
+class Other(Bench):
+    """A bench on another image."""
+
+    def __init__(self, folder: Path, image: Any) -> None:
+        self.image = image
+        super().__init__(folder, PlainTarget(image.shape))
+
+    def open(self, time: int) -> None:
+        shape = self.image.shape
+        frame = frame_of(shape, position=(time,) + (0,) * (len(shape) - 1))
+        self.client.open(ImageSource("other", self.image, frame), self.result)
+
+
+SESSIONS = Path(__file__).parent.parent / "fixtures" / "sessions_v1"
+
+
+def test_a_session_of_the_first_panel_opens(tmp_path: Path) -> None:
+    record = json.loads((SESSIONS / "panel.json").read_text())
+    shape = record["image"]["shape"]
+    bench = Other(tmp_path, np.random.default_rng(0).random(shape).astype(np.float32))
+    bench.saved_work.open(SESSIONS / "panel.json")
+    assert bench.errors == []
+    for frame in record["frames"]:
+        shown = bench.result.array[frame["index"][0]] if len(shape) == 4 else bench.result.array
+        for label, piece in frame["result"].items():
+            edit = prompt_from_json(piece)
+            assert np.count_nonzero(shown == int(label)) == np.count_nonzero(edit.mask)
+            assert (shown[edit.bounds.slices][edit.mask] == int(label)).all()
+
+
+def test_what_the_library_saved_opens_and_what_is_saved_here_runs_again(tmp_path: Path) -> None:
+    image = IMAGE[0]
+    model = make_model((32, 32, 32))
+    model.__dict__["sha256"] = "ab" * 32  # else of its files
+    session = nni.InferenceSession(model, network=drawn, precision="fp32", autozoom=False)
+    session.set_image(image)
+    session.add(box(3))
+    session.add(Point((5, 2, 2)), predict=False)
+    session.save(tmp_path / "case.nni.json")
+    bench = Other(tmp_path, image)
+    bench.saved_work.open(tmp_path / "case.nni.json")
+    assert bench.errors == []
+    np.testing.assert_array_equal(bench.result.array, session.mask[...])
+    assert bench.prompts == [box(3), Point((5, 2, 2))]
+    bench.client.run()
+    session.predict()
+    np.testing.assert_array_equal(bench.result.array, session.mask[...])
+    path = tmp_path / "work.json"
+    bench.saved_work.save(path, "image")
+    saved = read_session(path)
+    assert [frame.sha256 for frame in saved.frames] == [session.volume.sha256()]
+    assert saved.run is not None
+    assert (saved.run.precision, saved.run.autozoom) == ("fp32", False)
+    assert (saved.model.name, saved.model.sha256) == ("builtin", None)  # the oracle has no files
+    plan = [(step.prompt, step.predicted) for step in saved.frames[0].objects[1].steps]
+    assert plan == [(box(3), True), (Point((5, 2, 2)), False), (None, True)]

@@ -15,22 +15,25 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from scipy import ndimage
 
+import napari_nninteractive
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import MaskEdit
-from napari_nninteractive.errors import SessionError
+from napari_nninteractive.errors import ModelError, SessionError
+from napari_nninteractive.session_file.files import read_session, write_session
 from napari_nninteractive.session_file.values import (
     SavedFrame,
     SavedImage,
     SavedModel,
     SavedObject,
+    SavedRun,
     SavedSession,
     SavedStep,
 )
-from napari_nninteractive.workspace import session_file
 from napari_nninteractive.workspace.client import WorkspaceClient
 from napari_nninteractive.workspace.commands import (
     ImageSource,
+    ModelChoice,
     PlacedPrompt,
     Restore,
     RestoredObject,
@@ -99,14 +102,12 @@ class SavedWork:
             ]
             if not any(frame.objects for frame in frames):
                 raise SessionError("There is nothing to save yet: make an object first.")
-            session = SavedSession(
-                SavedImage(source.frame.shape, source.spacing, image),
-                SavedModel(choice.name, device=choice.device, precision=choice.precision),
-                tuple(frames),
-                names=names,
-                numbers=numbers,
+            model, run = _saved_engine(workspace, choice)
+            saved = SavedImage(source.frame.shape, source.spacing, image, str(source.data.dtype))
+            version = napari_nninteractive.__version__
+            write_session(
+                path, SavedSession(saved, model, tuple(frames), run, names, numbers, version)
             )
-            session_file.write(session, path)
             return Path(path)
 
         client.work(work, then)
@@ -145,7 +146,7 @@ class SavedWork:
                 self._adopt(session, source)
                 then(session)
 
-        self._client.work(lambda: session_file.read(path), done)
+        self._client.work(lambda: read_session(path), done)
 
     def recover(self, image: str, then: Callable[[], object] = lambda: None) -> None:
         """Go on with what a crash left of the image that is open; its file is then deleted.
@@ -160,7 +161,7 @@ class SavedWork:
         source = self._opened()
 
         def work() -> list[tuple[Path, SavedSession]]:
-            return [(path, session_file.read(path)) for path in self.recoverable()]
+            return [(path, read_session(path)) for path in self.recoverable()]
 
         def done(found: list[tuple[Path, SavedSession]]) -> None:
             fitting = [(p, s) for p, s in found if s.image.shape == source.frame.shape]
@@ -264,7 +265,23 @@ def _saved_frame(
             for step, placed in zip(one.steps, one.placed, strict=True)
         )
         objects[label] = SavedObject(steps, mask, pieces.get(label))
-    return SavedFrame(frame.index, frame.channel, workspace.current(image, frame), objects)
+    current, sha256 = workspace.current(image, frame), workspace.sha256(image, frame)
+    return SavedFrame(frame.index, frame.channel, current, objects, sha256)
+
+
+def _saved_engine(workspace: Workspace, choice: ModelChoice) -> tuple[SavedModel, SavedRun | None]:
+    """Return the model as it was chosen, and how it computes where it was loaded."""
+    model = SavedModel(choice.name, device=choice.device, precision=choice.precision)
+    engine = workspace.engine
+    if engine is None or workspace.choice != choice:
+        return model, None
+    from napari_nninteractive.engine.record import saved_model, saved_run
+
+    try:
+        known = saved_model(engine.model)
+    except ModelError:  # its folder is gone since; the work must be saved all the same
+        return model, saved_run(engine)
+    return replace(model, sha256=known.sha256, licence=known.licence), saved_run(engine)
 
 
 def _pieces(labels: Any, frame: Frame) -> dict[int, MaskEdit]:

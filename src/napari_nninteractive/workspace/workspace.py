@@ -101,6 +101,7 @@ class Workspace:
         self._state: State | None = None  # of its current object; None: its steps tell
         # By image and shape: where its data are replaced by others of another shape, its objects are others too.
         self._histories: dict[tuple[str, tuple[int, ...]], History] = {}
+        self._hashes: dict[tuple[str, Frame], str] = {}
         self._uids = itertools.count(1)
 
     @property
@@ -167,8 +168,9 @@ class Workspace:
 
     def forget(self, image: str) -> None:
         """Drop all objects of an image."""
-        for key in [key for key in self._histories if key[0] == image]:
-            del self._histories[key]
+        for table in (self._histories, self._hashes):
+            for key in [key for key in table if key[0] == image]:
+                del table[key]  # type: ignore[arg-type]  # of either
         if self._opened is not None and self._opened.image == image:
             self._opened = self._state = None
 
@@ -256,6 +258,13 @@ class Workspace:
                 edit = None if box is None else MaskEdit(mask.read(box) != 0, box.start)
                 out[label] = one, edit
         return out
+
+    def sha256(self, image: str, frame: Frame) -> str | None:
+        """`Volume.sha256` of a time point that was open; reads all of the volume the first time. None for others."""
+        opened = self._opened
+        if opened is not None and (opened.image, opened.frame) == (image, frame):
+            self._hashes[image, frame] = opened.volume.sha256()
+        return self._hashes.get((image, frame))
 
     def current(self, image: str, frame: Frame) -> int:
         """Label of the current object of a time point; 1 where it was never open."""
