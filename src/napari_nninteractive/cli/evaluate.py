@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_nninteractive import __version__
 from napari_nninteractive.cli.engine_args import add_engine_arguments, open_session
+from napari_nninteractive.cli.remedies import said
 from napari_nninteractive.cli.terminal import ProgressLine, note, say
 from napari_nninteractive.errors import ImageError, NNInteractiveError
 from napari_nninteractive.evaluation.presets import BASELINES, PRESETS, STYLES, Trial, make_trials
@@ -280,7 +281,7 @@ def _problem(what: str, error: Exception) -> str:
     """Line for a report; an error that nobody thought of has its name in it."""
     _log.debug("%s failed", what, exc_info=error)
     kind = "" if isinstance(error, NNInteractiveError) else f"{type(error).__name__}: "
-    return f"{what}: {kind}{error}".rstrip(": ")
+    return f"{what}: {kind}{said(error)}".rstrip(": ")
 
 
 def _data_settings(args: argparse.Namespace, cases: Sequence[Case]) -> dict[str, Any]:

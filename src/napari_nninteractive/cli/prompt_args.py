@@ -319,5 +319,6 @@ def _from_json(path: Path) -> Plan:
         return plan_from_json(records)
     except NNInteractiveError as error:
         raise PromptError(
-            f"{path.name} does not hold prompts as --save-session writes them: {error}"
+            f"{path.name} does not hold prompts as --save-session writes them: {error.message}",
+            error.advice,
         ) from error
