@@ -339,7 +339,7 @@ def _rescue(trainer: Trainer, path: Path) -> None:
     try:
         trainer.save(path)
     except ModelError as error:
-        log.warning("%s", error.message)
+        log.warning("%s The run can be resumed from what was saved before.", error.message)
     else:
         log.warning("saved step %d in %s before ending with an error", trainer.step, path)
 
