@@ -158,7 +158,7 @@ def test_an_interrupt_saves_the_step_and_the_run_continues_as_if_there_had_been_
         assert main([*small, *out, "--steps", "4"]) == 130
     assert signal.getsignal(signal.SIGINT) == before
     said = [r.getMessage() for r in caplog.records]
-    assert any("saved step 2" in text and "--resume" in text for text in said), said
+    assert any("saved step 2" in text and "resuming" in text for text in said), said
     path = tmp_path / "broken" / "checkpoint.pt"
     assert torch.load(path, weights_only=True)["step"] == 2
     assert main([*small, *out, "--steps", "4", "--resume"]) == 0
@@ -273,7 +273,7 @@ def test_what_cannot_be_continued_is_named(tmp_path: Path, small: list[str], cap
         assert main([*small, "-o", str(out), "--steps", "2", "--resume"]) == 2
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 1
-        assert "begin in another folder: --from takes" in lines[0]
+        assert "begin in another folder, where --from takes" in lines[0]
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, capsys: Any) -> None:

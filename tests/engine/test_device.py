@@ -62,7 +62,7 @@ def test_device(
             id="no CUDA",
         ),
         pytest.param({"cuda": 1}, "cuda:1", "no cuda:1: this machine has 1", id="no second card"),
-        pytest.param({}, "mps", "no MPS device; use device='cpu'", id="no MPS"),
+        pytest.param({}, "mps", "no MPS device: use device='cpu'", id="no MPS"),
         pytest.param({}, "meta", "'meta' is not supported", id="known to torch only"),
         pytest.param({}, None, "Unknown device None", id="none"),
         pytest.param({}, "cuda:x", "Unknown device 'cuda:x'", id="index is text"),
@@ -151,7 +151,7 @@ FAILURES = [
     pytest.param(with_one(float("nan")), "fp32", "NaN or infinite values.$", id="NaN"),
     pytest.param(with_one(float("inf")), "fp32", "NaN or infinite", id="infinite"),
     pytest.param(with_one(-float("inf")), "fp32", "NaN or infinite", id="minus infinite"),
-    pytest.param(with_one(float("nan")), "bf16", "in bf16; use precision='fp32'", id="NaN in bf16"),
+    pytest.param(with_one(float("nan")), "bf16", "in bf16: use precision='fp32'", id="NaN in bf16"),
     pytest.param(
         raise_at(1, torch.OutOfMemoryError("CUDA out of memory"), everything),
         "fp32",

@@ -135,7 +135,9 @@ class TestLicence:
     """Accepted first, shown before."""
 
     def test_not_accepted(self, hub: Hub, cache_root: Path) -> None:
-        with pytest.raises(nni.ModelError, match=r"CC BY-NC-SA 4\.0.*--accept-licence"):
+        with pytest.raises(
+            nni.ModelError, match=r"CC BY-NC-SA 4\.0.*accept it with accept_licence=True"
+        ):
             fetch(accept_licence=False)
         assert hub.requests == []
         assert not cache_root.exists()

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 import tifffile
 from fixtures.balls import ball
 
+from napari_nninteractive.cli.remedies import ON_THE_COMMAND_LINE
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.evaluation.cases import Case, choose_objects, find_cases, read_case
 
@@ -111,7 +112,8 @@ def test_several_stacks_get_advice_that_can_be_followed(tmp_path: Path, axes, sh
     with pytest.raises(ImageError) as caught:
         read_case(find_cases(tmp_path)[0])
     assert said in str(caught.value)
-    assert "has no such option, save one as a file of its own" in str(caught.value)
+    assert "save one as a file of its own" in str(caught.value)
+    assert "has no such option, save one" in caught.value.worded(ON_THE_COMMAND_LINE)
 
 
 def test_missing_folders_and_volumes_are_named(tmp_path: Path) -> None:

@@ -141,6 +141,6 @@ def test_json_holds_everything() -> None:
 
 
 def test_nothing_is_not_reported() -> None:
-    with pytest.raises(NNInteractiveError, match="lower --smallest"):
+    with pytest.raises(NNInteractiveError, match="give a lower `smallest`"):
         check_results([])
     check_results(RESULTS)

@@ -64,7 +64,9 @@ def test_when_memory_runs_out_the_cpu_is_offered(window: Open) -> None:
     shown = window(IMAGE, oracle_workspace(network))
     shown.click((5, 6, 7))
     view = shown.panel.view
-    assert "not enough memory" in view.error
+    assert "Not enough memory" in view.error
+    assert "your prompt is kept" in view.error
+    assert "choose CPU under “Compute on”" in view.error
     assert view.action.text() == "Compute on the CPU"
     view.action.click()
     shown.wait()

@@ -19,6 +19,7 @@ from napari_nninteractive.cli.evaluate_args import (
     add_arguments,
     read_trials,
 )
+from napari_nninteractive.cli.remedies import said
 from napari_nninteractive.cli.terminal import ProgressLine, note, say
 from napari_nninteractive.errors import ImageError, NNInteractiveError
 from napari_nninteractive.evaluation.presets import SESSION, Trial
@@ -164,7 +165,7 @@ def _problem(what: str, error: Exception) -> str:
     """Line for a report; an error that nobody thought of has its name in it."""
     _log.debug("%s failed", what, exc_info=error)
     kind = "" if isinstance(error, NNInteractiveError) else f"{type(error).__name__}: "
-    return f"{what}: {kind}{error}".rstrip(": ")
+    return f"{what}: {kind}{said(error)}".rstrip(": ")
 
 
 def _data_settings(args: argparse.Namespace, cases: Sequence[Case]) -> dict[str, Any]:

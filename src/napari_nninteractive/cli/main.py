@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
 
+from napari_nninteractive.cli.remedies import said
 from napari_nninteractive.cli.terminal import OutputClosed, note, say
 from napari_nninteractive.errors import NNInteractiveError
 
@@ -210,7 +211,7 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         return f"{what}. {_REMEDIES.get(error.errno or 0, '')}".rstrip()
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(said(error).split()) or type(error).__name__
     return re.sub(r"\b\d{40,}\b", _shorter, text)
 
 

@@ -324,7 +324,8 @@ def _from_json(path: Path, image: ImageFile, label: int | None) -> Plan:
             session = None
     except (PromptError, SessionError) as error:
         raise PromptError(
-            f"{error} --prompts takes what --save-session or the panel wrote, or a list of prompts."
+            f"{error.message} --prompts takes what --save-session or the panel wrote, or a list of prompts.",
+            error.advice,
         ) from error
     if session is not None:
         _, chosen = choose_object(session, Volume.open(image.data), label)

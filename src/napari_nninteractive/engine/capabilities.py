@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from napari_nninteractive.core.rasterize import PromptEncoding
-from napari_nninteractive.errors import ModelError
+from napari_nninteractive.errors import ModelError, Remedy
 
 __all__ = ["Capabilities", "read_capabilities", "read_json"]
 
@@ -113,8 +113,8 @@ def read_capabilities(folder: Path) -> Capabilities:
     path = next((folder / name for name in (_NEWER, _OLDER) if (folder / name).is_file()), None)
     if path is None:
         raise ModelError(
-            f"{folder} holds neither {_NEWER} nor {_OLDER}; it is no complete model folder. "
-            "Name one that is, or a model that `napari-nninteractive models list` shows."
+            f"{folder} holds neither {_NEWER} nor {_OLDER}; it is no complete model folder.",
+            Remedy.CHOOSE_MODEL,
         )
     info, decay = read_json(path), 0.98
     if isinstance(info, str):

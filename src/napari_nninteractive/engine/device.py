@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from napari_nninteractive.errors import DeviceMemoryError, SessionError
+from napari_nninteractive.errors import DeviceMemoryError, Remedy, SessionError
 
 __all__ = ["Network", "Precision", "Runner", "choose_device", "choose_precision"]
 
@@ -50,17 +50,15 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise SessionError(
-                f"This PyTorch ({torch.__version__}) finds no CUDA device: use device='cpu' (on the command line: "
-                "--device cpu), or see what napari-nninteractive info says to install."
+                f"This PyTorch ({torch.__version__}) finds no CUDA device.",
+                Remedy.USE_CPU_OR_INSTALL_CUDA,
             )
         if (device.index or 0) >= torch.cuda.device_count():
             raise SessionError(
                 f"There is no {device}: this machine has {torch.cuda.device_count()} CUDA device(s)."
             )
     elif device.type == "mps" and not torch.backends.mps.is_available():
-        raise SessionError(
-            "This machine or this PyTorch has no MPS device; use device='cpu' (--device cpu)."
-        )
+        raise SessionError("This machine or this PyTorch has no MPS device.", Remedy.USE_CPU)
     elif device.type not in ("cpu", "mps"):
         raise SessionError(f"Device {name!r} is not supported: use 'auto', 'cpu', 'cuda' or 'mps'.")
     return device
@@ -158,8 +156,8 @@ class Runner:
             if not _is_out_of_memory(error):
                 raise
             raise DeviceMemoryError(
-                f"Not enough memory on {self.device} for one patch of {tuple(inputs.shape[2:])} voxels. Close other "
-                "programs that use the card, use device='cpu' (--device cpu), or take a smaller model."
+                f"Not enough memory on {self.device} for one patch of {tuple(inputs.shape[2:])} voxels.",
+                Remedy.FREE_DEVICE_MEMORY,
             ) from error
         expected = (1, 2, *inputs.shape[2:])
         if (
@@ -168,8 +166,10 @@ class Runner:
             got = tuple(getattr(logits, "shape", ())) or type(logits).__name__
             raise SessionError(f"The network must return a tensor of shape {expected}, not {got}.")
         if not bool(torch.isfinite(logits.sum(dtype=torch.float32))):
-            hint = "" if self.precision == "fp32" else f" in {self.precision}; use precision='fp32'"
-            raise SessionError(f"The network returned NaN or infinite values{hint}.")
+            what = "The network returned NaN or infinite values"
+            if self.precision == "fp32":
+                raise SessionError(f"{what}.")
+            raise SessionError(f"{what} in {self.precision}.", Remedy.USE_FP32)
         return logits[0]
 
     @contextlib.contextmanager

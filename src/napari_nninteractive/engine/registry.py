@@ -17,7 +17,7 @@ from pathlib import Path
 from napari_nninteractive.engine import hub
 from napari_nninteractive.engine.capabilities import read_capabilities, read_json
 from napari_nninteractive.engine.results import CancelLike
-from napari_nninteractive.errors import Cancelled, ModelError
+from napari_nninteractive.errors import Advice, Cancelled, ModelError, Remedy
 
 __all__ = [
     "BUILTIN",
@@ -157,7 +157,7 @@ def resolve(name: str | Path) -> Path:
     if isinstance(name, str) and name in known:
         if is_downloaded(name):
             return folder_of(name)
-        raise ModelError(_missing(find(name)))
+        raise _missing(find(name))
     folder = Path(name)
     with contextlib.suppress(RuntimeError):  # no such user, so no such folder: said below
         folder = folder.expanduser()
@@ -169,15 +169,14 @@ def resolve(name: str | Path) -> Path:
     return folder
 
 
-def _missing(model: RegisteredModel) -> str:
+def _missing(model: RegisteredModel) -> ModelError:
     if model.repository is None:
-        return (
-            "This version comes without the weights of the built-in model. Give the path of a model folder, or "
-            "download a model: napari-nninteractive models list shows which."
+        return ModelError(
+            "This version comes without the weights of the built-in model.", Remedy.CHOOSE_MODEL
         )
-    return (
-        f"The model {model.id} is not downloaded. Do it once ({model.size}, licence {model.licence}): "
-        f"napari-nninteractive models download {model.id}"
+    return ModelError(
+        f"The model {model.id} is not downloaded ({model.size}, licence {model.licence}).",
+        Advice(Remedy.DOWNLOAD_MODEL, name=model.id),
     )
 
 
@@ -215,7 +214,7 @@ def licence_text(model_id: str, *, endpoint: str | None = None) -> str:
     if is_downloaded(model_id) and path.is_file():
         return path.read_text(encoding="utf-8", errors="replace")
     if model.repository is None:
-        raise ModelError(_missing(model))
+        raise _missing(model)
     with hub.explained(_remedy(model), _room()):
         return _licence_on_hub(model, hub.list_files(model.repository, endpoint))
 
@@ -277,8 +276,8 @@ def download(
     if not accept_licence:
         raise ModelError(
             f"The weights of {model.id} are under the licence {model.licence} ({model.licence_url}), which has to be "
-            f"accepted first. Read it with: napari-nninteractive models licence {model.id}; accept it with: "
-            f"napari-nninteractive models download {model.id} --accept-licence (in Python: accept_licence=True)."
+            "accepted first.",
+            Advice(Remedy.ACCEPT_LICENCE, name=model.id),
         )
     with hub.explained(_remedy(model), _room()):
         return _download(model, progress, cancel, endpoint)
@@ -374,8 +373,8 @@ def _check(model: RegisteredModel, folder: Path) -> None:
     except ModelError as error:
         shutil.rmtree(folder)
         raise ModelError(
-            f"What the hub holds as {model.repository}/{model.folder} is no model that can be used here: {error} It "
-            "was thrown away; a newer version of this program may know it."
+            f"What the hub holds as {model.repository}/{model.folder} is no model that can be used here: "
+            f"{error.message} It was thrown away; a newer version of this program may know it."
         ) from error
 
 

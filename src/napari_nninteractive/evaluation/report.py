@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_nninteractive.core.metrics import prompts_needed
 from napari_nninteractive.core.prompts import prompt_to_json
-from napari_nninteractive.errors import NNInteractiveError
+from napari_nninteractive.errors import NNInteractiveError, Remedy
 from napari_nninteractive.evaluation.presets import Trial
 from napari_nninteractive.evaluation.protocol import ObjectResult
 from napari_nninteractive.simulation.users.next_prompt import kind_of
@@ -257,5 +257,5 @@ def check_results(results: Sequence[ObjectResult]) -> None:
     """
     if not results:
         raise NNInteractiveError(
-            "No object was large enough to be measured: lower --smallest, or look at the labels."
+            "No object was large enough to be measured.", Remedy.MEASURE_SMALLER
         )

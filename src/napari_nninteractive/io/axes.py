@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from napari_nninteractive.errors import ImageError
+from napari_nninteractive.errors import Advice, ImageError, Remedy
 
 __all__ = ["Selection", "select"]
 
@@ -61,9 +61,8 @@ def select(
     wanted = {"C": channel, "T": timepoint}
     for letter, value in wanted.items():
         if value and letter not in letters:
-            raise ImageError(
-                f"{name} has no {_WORDS[letter]} axis: leave out {_FLAGS[letter]} {value}."
-            )
+            remedy = Remedy.LEAVE_OUT_CHANNEL if letter == "C" else Remedy.LEAVE_OUT_TIMEPOINT
+            raise ImageError(f"{name} has no {_WORDS[letter]} axis.", Advice(remedy, number=value))
     index: list[int | slice] = []
     for letter, size in zip(letters, shape, strict=True):
         if letter in "ZYX":
@@ -86,7 +85,6 @@ def select(
 
 
 _WORDS = {"C": "channel", "T": "time"}
-_FLAGS = {"C": "--channel", "T": "--timepoint"}
 
 
 def _name_axes(axes: str, shape: Sequence[int], name: str) -> str:
@@ -115,22 +113,16 @@ def _name_axes(axes: str, shape: Sequence[int], name: str) -> str:
 
 
 def _pick(letter: str, size: int, value: int | None, has_z: bool, name: str) -> int:
-    flag, word = _FLAGS[letter], _WORDS[letter]
     if value is None and size == 1:
         return 0
     if value is None:
         plural = "channels" if letter == "C" else "time points"
-        message = (
-            f"{name} has {size} {plural}: choose one with {flag} 0 to {flag} {size - 1}, or, where a command has no "
-            "such option, save one as a file of its own."
-        )
-        if letter == "T" and not has_z:
-            message += (
-                " If they are slices, mark the axis as z first (in Fiji: Image > Properties)."
-            )
-        raise ImageError(message)
+        remedy = Remedy.CHOOSE_CHANNEL
+        if letter == "T":
+            remedy = Remedy.CHOOSE_TIMEPOINT if has_z else Remedy.CHOOSE_TIMEPOINT_OR_MARK_Z
+        raise ImageError(f"{name} has {size} {plural}.", Advice(remedy, number=size - 1))
     if not 0 <= value < size:
         raise ImageError(
-            f"{name} has {size} along its {word} axis: {flag} goes from 0 to {size - 1}, not {value}."
+            f"{name} has {size} along its {_WORDS[letter]} axis: choose one from 0 to {size - 1}, not {value}."
         )
     return value

@@ -17,7 +17,7 @@ from uuid import uuid4
 import numpy as np
 
 from napari_nninteractive.core.volume import ArrayLike3D
-from napari_nninteractive.errors import ImageError
+from napari_nninteractive.errors import Advice, ImageError, Remedy
 from napari_nninteractive.files import atomic_folder
 from napari_nninteractive.io.axes import Selection, select
 from napari_nninteractive.io.image import Geometry, ImageFile
@@ -96,7 +96,9 @@ def needs_zarr() -> Any:
     try:
         return importlib.import_module("zarr")
     except ImportError as error:
-        raise ImageError("OME-Zarr needs one more package: pip install zarr") from error
+        raise ImageError(
+            "OME-Zarr needs one more package.", Advice(Remedy.INSTALL, name="zarr")
+        ) from error
 
 
 def is_zarr(folder: Path) -> bool:

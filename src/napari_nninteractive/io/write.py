@@ -10,7 +10,7 @@ from uuid import uuid4
 import numpy as np
 
 from napari_nninteractive.core.volume import ArrayLike3D
-from napari_nninteractive.errors import ImageError
+from napari_nninteractive.errors import ImageError, Remedy
 from napari_nninteractive.files import atomic_write
 from napari_nninteractive.io.image import Geometry, ImageFile
 from napari_nninteractive.io.ome_zarr import is_zarr, make_room, needs_zarr, write_zarr
@@ -78,9 +78,7 @@ def check_output(
                 f"{file} is read here and not replaced: choose another name for the output."
             )
         if not overwrite:
-            raise ImageError(
-                f"{file} is there already: choose another name, or replace it with --force."
-            )
+            raise ImageError(f"{file} is there already.", Remedy.OVERWRITE)
     return file
 
 

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nninteractive.errors import ImageError
 from napari_nninteractive.io import Geometry, read_image
+from napari_nninteractive.plugin.view import messages
 
 __all__ = ["ENDINGS", "affine_of", "get_reader", "read_layers"]
 
@@ -65,7 +67,10 @@ def _listed(path: Paths) -> list[str]:
 
 
 def _layer(path: Path) -> LayerData:
-    image = read_image(path)
+    try:
+        image = read_image(path)
+    except ImageError as error:  # napari shows it as it is
+        raise ImageError(messages.error(error)) from error
     ending = next(e for e in ENDINGS if path.name.lower().endswith(e))
     ndim = image.geometry.ndim
     options: dict[str, Any] = {

@@ -44,7 +44,7 @@ class TrainConfig:
     snapshots : int
         Averaged weights of the latest checkpoints that are kept, to be averaged once more; 0 keeps none.
     data : str or None
-        Folder of labelled volumes that is trained on; None: scenes. For people and `--resume`: the source decides.
+        Folder of labelled volumes that is trained on; None: scenes. Said of the run, not read: the source decides.
     origin : str or None
         Model that the run starts from: its name, folder, or a checkpoint of a run; None: random weights.
     patch : tuple of int or None

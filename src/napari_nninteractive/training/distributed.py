@@ -14,7 +14,7 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from napari_nninteractive.errors import ModelError
+from napari_nninteractive.errors import Advice, ModelError, Remedy
 
 __all__ = ["Group", "join", "started_together"]
 
@@ -116,9 +116,10 @@ def join(device: torch.device, init_method: str = "env://") -> Group:
     if device.type == "cuda":
         local = int(os.environ.get("LOCAL_RANK", rank))
         if local >= torch.cuda.device_count():
+            cards = torch.cuda.device_count()
             raise ModelError(
-                f"Process {local} of this machine has no card: there are {torch.cuda.device_count()}. Give torchrun "
-                f"--nproc-per-node {torch.cuda.device_count()}."
+                f"Process {local} of this machine has no card, for there are {cards}.",
+                Advice(Remedy.START_FEWER_PROCESSES, number=cards),
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)

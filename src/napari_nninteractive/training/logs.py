@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from napari_nninteractive.errors import ModelError
+from napari_nninteractive.errors import ModelError, Remedy
 from napari_nninteractive.training.config import StepReport
 from napari_nninteractive.training.data.dataset import Sample
 
@@ -83,9 +83,7 @@ class Board:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise ModelError(
-                "TensorBoard is not installed: pip install tensorboard, or train without --tensorboard."
-            ) from error
+            raise ModelError("TensorBoard is not installed.", Remedy.INSTALL_TENSORBOARD) from error
         self._writer: Any = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
         self._progress = Progress()
 

@@ -327,7 +327,7 @@ def train(
     trainer.save(path)
     if stop.asked:
         if first:
-            log.info("saved step %d in %s: --resume continues from it", trainer.step, path)
+            log.info("saved step %d in %s: resuming the run continues from it", trainer.step, path)
         raise KeyboardInterrupt
     return trainer
 
@@ -339,7 +339,7 @@ def _rescue(trainer: Trainer, path: Path) -> None:
     try:
         trainer.save(path)
     except ModelError as error:
-        log.warning("%s", error)
+        log.warning("%s The run can be resumed from what was saved before.", error.message)
     else:
         log.warning("saved step %d in %s before ending with an error", trainer.step, path)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.engine.results import Prediction
-from napari_nninteractive.errors import DeviceMemoryError
+from napari_nninteractive.errors import NNInteractiveError
+from napari_nninteractive.plugin.view.remedies import IN_THE_PANEL
 from napari_nninteractive.workspace.commands import ImageSource
 
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ __all__ = [
     "volume_unit",
 ]
 
-_DEVICE = (
-    "use device='cpu' (on the command line: --device cpu)",
-    "use device='cpu' (--device cpu)",
-)
 _SHORT = {
     "micrometer": "µm",
     "micron": "µm",
@@ -100,12 +97,7 @@ def error(problem: BaseException) -> str:
     """What went wrong, and what to do, in plain words."""
     if isinstance(problem, MemoryError):
         return "There is not enough memory: close other images, or choose a smaller one."
-    text = str(problem).strip() or type(problem).__name__
-    for said in _DEVICE:
-        text = text.replace(said, "choose CPU under “Compute on”")
-    if isinstance(problem, DeviceMemoryError):
-        return (
-            "There is not enough memory on the device; your prompt is kept. Close other programs that use it, compute "
-            "on the CPU, or choose a smaller model above: the built-in one is the smallest."
-        )
-    return text
+    text = str(problem)
+    if isinstance(problem, NNInteractiveError):
+        text = problem.worded(IN_THE_PANEL)
+    return text.strip() or type(problem).__name__

@@ -137,14 +137,14 @@ def _read(path: Path) -> ImageFile:
     try:
         return read_image(path)
     except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
+        raise ImageError(f"{path}: {error.message}", error.advice) from error
 
 
 def _volume(file: ImageFile, path: Path) -> Volume:
     try:
         return Volume.open(file.data, file.spacing)
     except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
+        raise ImageError(f"{path}: {error.message}", error.advice) from error
 
 
 def _checked(name: str, image: Path, labels: Path) -> tuple[Pair, list[str]]:
@@ -161,7 +161,7 @@ def _checked(name: str, image: Path, labels: Path) -> tuple[Pair, list[str]]:
     try:
         normalization = measure(seen)
     except ImageError as error:
-        raise ImageError(f"{image}: {error}") from error
+        raise ImageError(f"{image}: {error.message}", error.advice) from error
     values = truth.read(truth.box)
     targets, small = _targets(values, labels)
     if small:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import torch
 
-from napari_nninteractive.errors import ModelError
+from napari_nninteractive.errors import ModelError, Remedy
 from napari_nninteractive.training.data.dataset import Episode, EpisodeConfig, episodes_of
 
 __all__ = ["Ahead", "SceneSource", "Source"]
@@ -134,8 +134,8 @@ class Ahead:
             return self._ahead.popleft().result()
         except BrokenProcessPool as error:
             raise ModelError(
-                "A process that makes episodes was ended from outside, as systems do that are short of memory: go on "
-                "with --resume and fewer --workers."
+                "A process that makes episodes was ended from outside, as systems do that are short of memory.",
+                Remedy.RESUME_WITH_FEWER_WORKERS,
             ) from error
 
     def close(self) -> None:

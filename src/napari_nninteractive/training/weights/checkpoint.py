@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from napari_nninteractive.errors import ModelError
+from napari_nninteractive.errors import Advice, ModelError, Remedy
 from napari_nninteractive.files import atomic_write
 from napari_nninteractive.training.config import TrainConfig
 from napari_nninteractive.training.data.dataset import EpisodeConfig
@@ -58,8 +58,6 @@ _PARTS = {
 }
 """What a checkpoint must hold, beside its configuration, to be gone on from."""
 
-_REMEDY = "Copy it again, or begin in another folder: --from takes an earlier snapshot or model."
-
 Weights = dict[str, torch.Tensor]
 
 
@@ -77,8 +75,7 @@ def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
     except (OSError, RuntimeError) as error:  # torch has the second for a full disk
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"{path} could not be written ({reason}): make room there, then go on with --resume "
-            "from what was saved before."
+            f"{path} could not be written ({reason}).", Remedy.MAKE_ROOM_AND_RESUME
         ) from error
 
 
@@ -124,11 +121,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{path} is damaged or holds more than weights, and was refused: such a file can run any program when "
-            f"it is opened. {_REMEDY}"
+            f"{path} is damaged or holds more than weights, and was refused, for such a file can run any program "
+            "when it is opened.",
+            Remedy.BEGIN_ELSEWHERE,
         ) from error
     except Exception as error:  # damaged bytes can fail anywhere in the unpickler
-        raise ModelError(f"{path} is damaged, cut short or no checkpoint. {_REMEDY}") from error
+        raise ModelError(
+            f"{path} is damaged, cut short or no checkpoint.", Remedy.BEGIN_ELSEWHERE
+        ) from error
     if not isinstance(state, dict) or not {"config", "averaged", "step"} <= set(state):
         raise ModelError(
             f"{path} is no checkpoint of a run: name a {CHECKPOINT} or a file of its folder {SNAPSHOTS}."
@@ -169,7 +169,8 @@ def check_same_run(state: Mapping[str, Any], config: TrainConfig, source: str, p
     missing = sorted(_PARTS - set(state))
     if missing:
         raise ModelError(
-            f"{path} cannot be gone on from, for it lacks {', '.join(missing)}. {_REMEDY}"
+            f"{path} cannot be gone on from, for it lacks {', '.join(missing)}.",
+            Remedy.BEGIN_ELSEWHERE,
         )
     saved, now = asdict(config_of(state)), asdict(config)
     free = _MAY_DIFFER | ({"network"} if config.origin is not None else set())  # plans say it then
@@ -178,8 +179,8 @@ def check_same_run(state: Mapping[str, Any], config: TrainConfig, source: str, p
         differs.append("source of data")
     if differs:
         raise ModelError(
-            f"{path} belongs to a run with another {', '.join(differs)}: give the same values to go on with it, "
-            f"choose another folder, or start a new run from its weights with --from {path}."
+            f"{path} belongs to a run with another {', '.join(differs)}.",
+            Advice(Remedy.BEGIN_FROM, name=str(path)),
         )
 
 
