@@ -197,7 +197,7 @@ def test_erasing_part_of_a_scribble(window: Open) -> None:
     layer.brush_size = 1
     shown.drag([(8, 5, 5), (8, 5, 8), (8, 5, 11)])
     shown.drag([(8, 9, 5), (8, 9, 8), (8, 9, 11)])
-    assert sorted(set(np.unique(layer.data))) == [0, 1, 2]
+    assert len(np.unique(layer.data[layer.data != 0])) == 2
     layer.mode = "erase"
     drag(shown.viewer, [(8, 5, 5), (8, 5, 6), (8, 5, 7)])
     shown.wait()

@@ -67,6 +67,7 @@ class ViewerLink:
         client.prompts_changed.connect(self._show)
         client.frame_wanted.connect(self._go_to_frame)
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.selection.events.active.connect(self._on_active)
 
     # Images
 
@@ -240,6 +241,7 @@ class ViewerLink:
         self._client.prompts_changed.disconnect(self._show)
         self._client.frame_wanted.disconnect(self._go_to_frame)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._viewer.layers.selection.events.active.disconnect(self._on_active)
         self._viewer = self._image = None
 
     # Inside
@@ -401,6 +403,11 @@ class ViewerLink:
             self.hinted.emit(_UNSEEN)
         elif self._viewer.layers.selection.active == layer:
             self.hinted.emit(_HIDDEN)
+
+    def _on_active(self, event: Any) -> None:
+        """Draw with the sign of the panel in whatever layer of ours the user goes to."""
+        if self._set is not None:
+            self._set.sign(event.value, positive=self.positive)
 
     def _on_removed(self, event: Any) -> None:
         if self._image is not None and event.value == self._image:

@@ -115,13 +115,20 @@ class LayerSet:
     def arm(self, viewer: Any, tool: Tool, *, positive: bool) -> None:
         """Make the next thing drawn a prompt of this kind and sign."""
         role, mode = _MODES[tool]
+        for part in (self.points, self.shapes):
+            part.deselect()
+        part = next(p for p in (self.points, self.shapes, self.strokes) if p.role == role)
+        part.arm(positive=positive)
+        if not part.layer.visible:  # setting it draws all again
+            part.layer.visible = True
+        viewer.layers.selection.active = part.layer
+        part.layer.mode = mode
+
+    def sign(self, layer: Any, *, positive: bool) -> None:
+        """Draw with this sign in a layer that the user went to, if it is one of those that prompts are drawn in."""
         for part in (self.points, self.shapes, self.strokes):
-            part.arm(positive=positive)
-            if part.role == role:
-                if not part.layer.visible:  # setting it draws all again
-                    part.layer.visible = True
-                viewer.layers.selection.active = part.layer
-                part.layer.mode = mode
+            if part.layer is layer:
+                part.arm(positive=positive)
 
     def show(self, placed: Sequence[PlacedPrompt], frame: Frame) -> None:
         """Show these prompts, and no others."""

@@ -83,11 +83,15 @@ class _Rows:
 
     def arm(self, *, positive: bool) -> None:
         """Draw with this sign from now on."""
-        if self.layer.selected_data:
-            self.layer.selected_data = set()
+        self.deselect()  # else what is selected would get the colour of the sign
         if positive != self.positive:
             self.positive = positive
             self._paint_next(positive)
+
+    def deselect(self) -> None:
+        """Select nothing."""
+        if self.layer.selected_data:
+            self.layer.selected_data = set()
 
     def select(self, uid: int) -> None:
         """Select one, and nothing else."""
@@ -285,11 +289,11 @@ class ShapePrompts(_Rows):
                 edge_width=width,
             )
             layer.selected_data = set()
+        layer.current_face_color = "transparent"
         layer.features = self._features()
         self._paint_next(self.positive)
 
     def _paint_next(self, positive: bool) -> None:
         layer = self.layer
         layer.current_edge_color = COLOURS[positive]
-        layer.current_face_color = "transparent"
         layer.feature_defaults = {"uid": _NEW, "polarity": SIGNS[positive]}
