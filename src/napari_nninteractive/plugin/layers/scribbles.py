@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Labels
@@ -16,10 +16,14 @@ from numpy.typing import NDArray
 from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import Scribble
 from napari_nninteractive.plugin.layers import drawings
+from napari_nninteractive.plugin.layers.drawings import Drawing, DrawingListener
 from napari_nninteractive.plugin.layers.paint_events import read_stroke
-from napari_nninteractive.plugin.layers.prompts import Drawing, DrawingListener
-from napari_nninteractive.plugin.layers.style import COLOURS, aligned, tag
+from napari_nninteractive.plugin.layers.style import SignColours, aligned, tag
 from napari_nninteractive.workspace.commands import PlacedPrompt
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.utils.events import Event
 
 __all__ = ["ScribblePrompts"]
 
@@ -46,19 +50,20 @@ class ScribblePrompts:
 
     role = "scribbles"
 
-    def __init__(self, layer: Any, listener: DrawingListener) -> None:
+    def __init__(self, layer: Labels, listener: DrawingListener, colours: SignColours) -> None:
         self.layer, self._listener = layer, listener
         self._known: dict[int, _Painted] = {}
-        self._colormap = _two_colours()
+        self._colormap = _two_colours(colours)
         self._positive = True
-        if layer.data.any():  # of a panel that was closed
+        # What a closed panel left.
+        if layer.data.any():
             layer.data[...] = 0
             layer.refresh()
         layer.events.paint.connect(self._on_paint)
         self.arm(positive=True)
 
     @staticmethod
-    def make(image: Any, shape: tuple[int, ...], extent: float) -> Any:
+    def make(image: Image, shape: tuple[int, ...], extent: float) -> Labels:
         """Layer for an image layer of that shape. Its memory is taken page by page, where it is painted."""
         layer = Labels(
             np.zeros(shape, np.uint16),
@@ -104,7 +109,7 @@ class ScribblePrompts:
             self.arm(positive=self._positive)
             self._settle()
 
-    def _on_paint(self, event: Any) -> None:
+    def _on_paint(self, event: Event) -> None:
         stroke = read_stroke(event.value, self.layer.data)
         numbers = {p.number: uid for uid, p in self._known.items()}
         erased = stroke.touched & (stroke.new == 0)
@@ -122,7 +127,8 @@ class ScribblePrompts:
 
     def _begin(self, number: int, start: tuple[int, ...], mask: NDArray[np.bool_]) -> None:
         painted = _Painted(number, start, mask)
-        if painted.positive != self._positive:  # painted with a number that the user chose
+        # Painted with a number that the user chose.
+        if painted.positive != self._positive:
             self._renumber(painted, self._free_number(self._positive))
         uid = self._listener.add(_drawing(painted))
         if uid is None:
@@ -151,25 +157,10 @@ class ScribblePrompts:
             self._known[uid] = painted
 
     def _put(self, uid: int, prompt: Scribble, frame: Frame) -> None:
-        number = self._free_number(prompt.positive)
-        key = frame.key(prompt.bounds)
-        at_channel = frame.channel or 0
-        start = tuple(
-            (k.start or at_channel)
-            if isinstance(k, slice) and k.start is not None
-            else at_channel
-            if isinstance(k, slice)
-            else k
-            for k in key
-        )
-        shape = [1] * frame.ndim
-        for axis, size in zip(
-            frame.spatial, prompt.mask.shape[3 - len(frame.spatial) :], strict=True
-        ):
-            shape[axis] = size
-        painted = _Painted(number, start, prompt.mask.reshape(shape))
+        start, mask = frame.mask_in_layer(prompt.mask, prompt.bounds.start)
+        painted = _Painted(self._free_number(prompt.positive), start, mask)
         part = self.layer.data[_box(painted)]
-        part[painted.mask] = number
+        part[painted.mask] = painted.number
         self._known[uid] = painted
 
     def _clear(self, painted: _Painted) -> None:
@@ -196,10 +187,10 @@ def _is_positive(number: int) -> bool:
     return number % 2 == 1
 
 
-def _two_colours() -> CyclicLabelColormap:
+def _two_colours(colours: SignColours) -> CyclicLabelColormap:
     """Nothing for 0, then the colours of positive and negative in turn."""
-    colours = [transform_color(c)[0] for c in ("transparent", COLOURS[True], COLOURS[False])]
-    return CyclicLabelColormap(colors=np.array(colours), name="scribbles")
+    table = [transform_color(c)[0] for c in ("transparent", colours.positive, colours.negative)]
+    return CyclicLabelColormap(colors=np.array(table), name="scribbles")
 
 
 def _box(painted: _Painted) -> tuple[slice, ...]:
