@@ -18,7 +18,7 @@ from napari_nninteractive.plugin.layers.objects import ObjectsLayer
 from napari_nninteractive.plugin.layers.paint_events import compare, read_stroke
 from napari_nninteractive.plugin.layers.prompts import PointPrompts, ShapePrompts
 from napari_nninteractive.plugin.layers.scribbles import ScribblePrompts
-from napari_nninteractive.plugin.layers.style import COLOURS, SYMBOLS, role_of
+from napari_nninteractive.plugin.layers.style import SYMBOLS, SignColours, role_of
 from napari_nninteractive.workspace.commands import PlacedPrompt
 
 IMAGE = Image(
@@ -96,6 +96,9 @@ def test_what_happened_to_rows() -> None:
     assert compare(known, [1, 2, -1, 1], rows) == ([2, 3], [1], [3])
 
 
+COLOURS = SignColours()
+
+
 class Drawings:
     """Takes what is drawn, and gives each its number."""
 
@@ -118,7 +121,7 @@ def drawn_in() -> Any:
     """A viewer without a window, the layers of an image in it, and who is told of the drawings."""
     viewer, told = ViewerModel(), Drawings()
     image = viewer.add_image(np.zeros((4, 16, 16)))
-    layers = LayerSet(viewer, image, frame_of((4, 16, 16)), told, told, {})
+    layers = LayerSet(viewer, image, frame_of((4, 16, 16)), told, told, {}, COLOURS)
     yield viewer, layers, told
     layers.close()
 
@@ -129,8 +132,8 @@ def stroke(layer: Any, voxel: Any, number: int | None = None) -> None:
 
 
 def test_tools_and_signs_build_no_colormap(drawn_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    viewer, layers, told = drawn_in
-    layer = layers.strokes.layer
+    _, layers, told = drawn_in
+    layer = layers.scribbles.layer
     built: list[Any] = []
     layer.events.colormap.connect(built.append)
     for kind in (CyclicLabelColormap, DirectLabelColormap):
@@ -141,28 +144,28 @@ def test_tools_and_signs_build_no_colormap(drawn_in: Any, monkeypatch: pytest.Mo
     layer.brush_size = 1
     for positive in (True, False, True, True):
         for tool in ("point", "box", "lasso", "scribble"):
-            layers.arm(viewer, tool, positive=positive)
+            layers.arm(tool, positive=positive)
         stroke(layer, (1, len(told.signs), 3))
     assert told.signs == [True, False, True, True]
     assert built == []
     seen = [layer.colormap.map(layer.data[1, y, 3]) for y in range(4)]
     for colour, positive in zip(seen, told.signs, strict=True):
-        np.testing.assert_allclose(colour, transform_color(COLOURS[positive])[0], atol=1e-6)
+        np.testing.assert_allclose(colour, transform_color(COLOURS.of(positive))[0], atol=1e-6)
 
 
 def test_a_layer_that_the_user_goes_to_has_the_sign_of_the_panel(drawn_in: Any) -> None:
-    viewer, layers, told = drawn_in
-    layers.arm(viewer, "box", positive=False)
-    layers.sign(layers.points.layer, positive=False)
+    _, layers, told = drawn_in
+    layers.arm("box", positive=False)
+    layers.set_sign(layers.points.layer, positive=False)
     layers.points.layer.add([[1, 2, 3]])
     assert told.signs == [False]
     assert str(layers.points.layer.current_symbol) == SYMBOLS[False]
 
 
 def test_a_stroke_with_another_number_has_the_sign_that_is_armed(drawn_in: Any) -> None:
-    viewer, layers, told = drawn_in
-    layers.arm(viewer, "scribble", positive=False)
-    layer = layers.strokes.layer
+    _, layers, told = drawn_in
+    layers.arm("scribble", positive=False)
+    layer = layers.scribbles.layer
     layer.brush_size = 1
     stroke(layer, (1, 2, 3), 7)
     assert told.signs == [False]
@@ -171,9 +174,9 @@ def test_a_stroke_with_another_number_has_the_sign_that_is_armed(drawn_in: Any) 
 
 
 def test_flipping_a_scribble_shows_its_other_sign(drawn_in: Any) -> None:
-    viewer, layers, _ = drawn_in
-    layers.arm(viewer, "scribble", positive=True)
-    layer, frame = layers.strokes.layer, frame_of((4, 16, 16))
+    _, layers, _ = drawn_in
+    layers.arm("scribble", positive=True)
+    layer, frame = layers.scribbles.layer, frame_of((4, 16, 16))
     layer.brush_size = 1
     for voxel in ((1, 2, 3), (1, 2, 5)):
         stroke(layer, voxel)
@@ -181,8 +184,8 @@ def test_flipping_a_scribble_shows_its_other_sign(drawn_in: Any) -> None:
         PlacedPrompt(uid, Scribble(np.ones((1, 1, 1)), (1, 2, x), uid == 2))
         for uid, x in ((1, 3), (2, 5))
     )
-    layers.strokes.show((first, second), frame)
+    layers.scribbles.show((first, second), frame)
     signs = [layer.data[1, 2, x] % 2 == 1 for x in (3, 5)]
     assert signs == [False, True]
-    layers.strokes.show((second,), frame)
+    layers.scribbles.show((second,), frame)
     assert np.argwhere(layer.data).tolist() == [[1, 2, 5]]

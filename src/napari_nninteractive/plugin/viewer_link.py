@@ -19,7 +19,7 @@ from napari_nninteractive.plugin.layers.objects import ObjectsLayer
 from napari_nninteractive.plugin.layers.probability import ProbabilityLayer
 from napari_nninteractive.plugin.layers.style import GEOMETRY, KEY, SignColours
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.commands import ImageSource, PlacedPrompt, Stroke
+from napari_nninteractive.workspace.commands import ImageSource, PlacedPrompt
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -197,23 +197,7 @@ class ViewerLink:
         """Something was deleted."""
         self._client.remove(uid)
 
-    # PaintListener: what the layer of objects reports
-
-    def painted(self, stroke: Stroke) -> None:
-        """Something was painted into the objects."""
-        self._client.painted(stroke)
-
-    def recount(self) -> None:
-        """Voxels may have to be counted anew."""
-        self._client.recount()
-
-    def picked(self, label: int) -> None:
-        """An object was picked in the result: go on with it."""
-        self._client.select_object(label)
-
-    def owner(self, number: int) -> int:
-        """Label of the object that voxels painted with a number go to."""
-        return self._client.owner(number)
+    # The rest of what is shown
 
     def show_probability(self, shown: bool) -> None:
         """Show or hide the layer of the network's probability, where there is one."""
@@ -281,7 +265,7 @@ class ViewerLink:
             return
         if self._layers is None:
             self._layers = LayerSet(
-                self._viewer, image, frame, self, self, self._known_objects, self._colours
+                self._viewer, image, frame, self, self._client, self._known_objects, self._colours
             )
             self._layers.bind(self._keys)
             for layer in self._layers.layers:

@@ -149,13 +149,13 @@ class DrawingSection(QWidget):
     def _make_message(self, column: QVBoxLayout) -> None:
         self._status = wrapped()
         column.addWidget(self._status)
-        self._text = QTextBrowser()
-        self._text.setObjectName("message")
-        self._text.setStyleSheet("#message {border: 2px solid #d55e00; border-radius: 3px;}")
-        self._text.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._text.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._text.hide()
-        column.addWidget(self._text)
+        self.message = QTextBrowser()
+        self.message.setObjectName("message")
+        self.message.setStyleSheet("#message {border: 2px solid #d55e00; border-radius: 3px;}")
+        self.message.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.message.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.message.hide()
+        column.addWidget(self.message)
         self.action: QPushButton = make_button("", "", self.message_answered.emit)
         self.action.hide()
         column.addWidget(self.action)
@@ -174,13 +174,13 @@ class DrawingSection(QWidget):
     def _show_message(self, message: Message | None, tallest: int) -> None:
         """As high as its text, within bounds: what is longer can be scrolled."""
         text = "" if message is None else message.text
-        if text != self._text.toPlainText():
-            self._text.setPlainText(text)
-        self._text.setVisible(bool(text))
-        page = self._text.document()
+        if text != self.message.toPlainText():
+            self.message.setPlainText(text)
+        self.message.setVisible(bool(text))
+        page = self.message.document()
         if page is not None:  # always: only its type says otherwise
             page.setTextWidth(max(self.width() - 24, 200))
-            self._text.setFixedHeight(min(int(page.size().height()) + 18, tallest))
+            self.message.setFixedHeight(min(int(page.size().height()) + 18, tallest))
         action = message.action if message is not None else None
         self.action.setText(action.text if action is not None else "")
         self.action.setVisible(action is not None)

@@ -32,10 +32,11 @@ class ImageSection(QWidget):
         grid.setSpacing(4)
         grid.setColumnStretch(1, 1)
         names = (QLabel("Image"), self._channel_name, QLabel("Model"), QLabel("Compute on"))
-        boxes = (self.image, self.channel, self.model, self.device)
+        boxes = [box.native for box in (self.image, self.channel)]
+        boxes += [box.native for box in (self.model, self.device)]
         for row, (name, box) in enumerate(zip(names, boxes, strict=True)):
             grid.addWidget(name, row, 0)
-            grid.addWidget(box.native, row, 1)
+            grid.addWidget(box, row, 1)
         column.addLayout(grid)
         column.addWidget(self._fact)
 

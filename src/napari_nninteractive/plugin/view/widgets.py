@@ -100,6 +100,11 @@ class ChoiceBox(Generic[T]):
         return value
 
     @property
+    def name(self) -> str:
+        """What is chosen, as it is shown; "" where nothing is."""
+        return str(self.native.currentText())
+
+    @property
     def names(self) -> list[str]:
         """What can be chosen, as it is shown."""
         return [name for name, _ in self._items]
