@@ -183,7 +183,7 @@ def test_an_image_that_cannot_be_segmented_is_said_and_the_work_on_the_last_stay
     odd = np.zeros((4, 3, 20), np.float32)
     shown.viewer.add_image(odd, name="odd", axis_labels=("t", "c", "x"))
     spin(50)
-    combo = shown.panel.view.image
+    combo = shown.panel.view.source.image
     combo.choose(shown.viewer.layers["odd"])
     shown.wait()
     assert "fewer than two are space" in shown.panel.state.error
@@ -213,7 +213,6 @@ def test_a_copy_of_the_objects_stays_as_it_is(window: Open) -> None:
     other = shown.viewer.add_image(IMAGE[:6], name="other")
     shown.panel.link.choose(other)
     shown.panel.link.choose(shown.image)
-    shown.panel.link.arm()
     shown.wait()
     assert shown.layers.objects.layer is original
     shown.click((8, 15, 15))

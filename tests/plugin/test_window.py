@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures.mouse import drag, press_key, spin, wait_until
-from napari_nninteractive.core.samples import nuclei
-from napari_nninteractive.core.simulate import centre_point
 
 from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Scribble
 from napari_nninteractive.plugin.view.state import Kind, Message

@@ -116,22 +116,13 @@ def _known() -> str:
 
 
 def use_cache_folder(folder: str | Path) -> None:
-    """Keep downloads below a folder from now on, in this process; the variable NAPARI_NNINTERACTIVE_CACHE goes first.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The folder, which need not be there yet; "" for the user's cache.
-    """
+    """Keep downloads below a folder from now on, in this process; with "" in the usual place."""
     global _told_folder
     _told_folder = str(folder)
 
 
 def cache_folder() -> Path:
-    """Folder of the downloads.
-
-    Below what the variable NAPARI_NNINTERACTIVE_CACHE names, else what `use_cache_folder` was told, else the usual one.
-    """
+    """Folder of the downloads, below the first of: the variable, what `use_cache_folder` was told, the user's cache."""
     named = os.environ.get(CACHE_VARIABLE) or _told_folder
     if named:
         return Path(named).expanduser().absolute() / "models"

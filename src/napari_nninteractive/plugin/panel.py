@@ -44,6 +44,9 @@ class Connectable(Protocol):
         """Call it no more."""
 
 
+Connection = tuple[Connectable, Callable[..., object]]
+
+
 class Panel(QWidget):
     """Interactive segmentation beside the canvas.
 
@@ -118,7 +121,12 @@ class PanelParts:
         self.presenter = Presenter(view, sources)
         self._timers, self._autosave = Timers(), Autosave(self.files.autosave)
         self.link.bind(self._keys())
-        self._connections = self._wire(viewer, view)
+        # The one list of who is told of what, in order.
+        self._connections = [
+            *self._of_the_user(view),
+            *self._of_the_viewer(viewer),
+            *self._of_the_parts(),
+        ]
         for signal, slot in self._connections:
             signal.connect(slot)
         self.link.start()
@@ -156,16 +164,12 @@ class PanelParts:
             KEYS["run"]: client.run,
         }
 
-    def _wire(
-        self, viewer: ViewerModel, view: PanelView
-    ) -> list[tuple[Connectable, Callable[..., object]]]:
-        """Who is told of what, in order."""
+    def _of_the_user(self, view: PanelView) -> list[Connection]:
+        """What the user wants of the panel."""
         client, link, prompts = self.client, self.link, self.prompts
         models, files, presenter = self.models, self.files, self.presenter
-        quiet, dims, layers = self._timers.quiet, viewer.dims, viewer.layers
         drawing, listed, objects = view.drawing, view.prompts, view.objects
         return [
-            # What the user does in the panel
             (view.offer.recovery_wanted, files.recover),
             (view.offer.recovery_refused, files.forget),
             (view.source.image.chosen, files.autosave),  # for the last changes on the one left
@@ -197,15 +201,27 @@ class PanelParts:
             (view.files.objects_wanted, files.ask_objects),
             (view.files.save_wanted, files.ask_save),
             (view.files.open_wanted, files.ask_open),
-            # What happens in the viewer
+        ]
+
+    def _of_the_viewer(self, viewer: ViewerModel) -> list[Connection]:
+        """What happens in the viewer."""
+        link, prompts, quiet = self.link, self.prompts, self._timers.quiet
+        dims, layers = viewer.dims, viewer.layers
+        return [
             (dims.events.current_step, quiet(link.follow, _FOLLOW_AFTER)),
             (dims.events.ndisplay, prompts.follow_display),
             (layers.events.inserted, quiet(link.finish_opening, _OPENED_AFTER)),
             (layers.selection.events.active, prompts.follow_active),
             (layers.selection.events.active, quiet(prompts.tell_active, _ACTIVE_AFTER)),
-            # What changed
+        ]
+
+    def _of_the_parts(self) -> list[Connection]:
+        """What changed, and what is said about it."""
+        client, link, prompts = self.client, self.link, self.prompts
+        models, files, presenter = self.models, self.files, self.presenter
+        return [
             (link.opened, prompts.arm),
-            (link.image_changed, quiet(presenter.estimate_cost, _COST_AFTER)),
+            (link.image_changed, self._timers.quiet(presenter.estimate_cost, _COST_AFTER)),
             (client.changed, self._autosave.note_change),
             (client.choice_refused, presenter.note_refused),
             *(
@@ -220,7 +236,6 @@ class PanelParts:
                     files.offer_changed,
                 )
             ),
-            # What is said
             (link.image_chosen, presenter.note_chosen),
             (prompts.tool_chosen, presenter.note_chosen),
             (prompts.flattened, presenter.note_flattened),

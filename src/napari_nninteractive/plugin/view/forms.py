@@ -44,12 +44,14 @@ class Form(Generic[V]):
             control = cast("ValueWidget[Any]", made)
             control.changed.connect(self._on_changed)
             self._controls[one.name] = control
-        self._container = Container(widgets=list(self._controls.values()))
-        self._container.margins = (0, 0, 0, 0)
+        self._container: Container[ValueWidget[Any]] | None = None
 
     @property
     def native(self) -> QWidget:
-        """The widget to put into a layout."""
+        """All controls below each other, to put into a layout. Who lays them out otherwise takes each by its name."""
+        if self._container is None:
+            self._container = Container(widgets=list(self._controls.values()))
+            self._container.margins = (0, 0, 0, 0)
         native: QWidget = self._container.native
         return native
 

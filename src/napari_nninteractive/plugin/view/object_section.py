@@ -78,7 +78,10 @@ class ObjectSection(QWidget):
         row.addWidget(self.masks.native, 1)
         self.options = Form(Options())
         self.options.changed.connect(self.options_chosen.emit)
-        column.addWidget(self.options.native)
+        for names in (("same_number",), ("overwrite", "probability")):
+            row = make_row(column)
+            for name in names:
+                row.addWidget(self.options[name].native)
 
     def show_state(self, state: PanelState) -> None:
         """Show the objects."""
