@@ -101,7 +101,7 @@ def main() -> None:
     wait(lambda: not client.busy)
     loading = heart.longest
     gaps: list[float] = []
-    points = panel.link.set.points.layer
+    points = panel.link.layers.points.layer
     clicks: list[float] = []
     engine: list[float] = []
     whole: list[float] = []

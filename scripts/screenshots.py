@@ -91,7 +91,7 @@ def main(folder: Path) -> None:
         viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
 
     def add(point: Point) -> None:
-        panel.link.set.points.layer.add([point.position])
+        panel.link.layers.points.layer.add([point.position])
         wait(lambda: not panel.client.busy)
 
     film = Film(viewer)
@@ -110,7 +110,7 @@ def main(folder: Path) -> None:
         if (sample.labels == n)[here].any() and n != sample.inner_object()
     ]
     for label in others[:2]:
-        panel.view.next.click()
+        panel.view.objects.next.click()
         wait(lambda: not panel.client.busy)
         film.shoot(700)
         flat = (sample.labels == label)[here]
@@ -118,12 +118,12 @@ def main(folder: Path) -> None:
         add(Point((here, row, column)))
         film.shoot(1200)
     film.write(folder / "first_object.gif")
-    panel.view.signs[False].click()
+    panel.view.drawing.signs[False].click()
     shoot("panel_objects")
-    panel.view.signs[True].click()
+    panel.view.drawing.signs[True].click()
     get_settings().appearance.theme = "light"
     shoot("panel_light")
-    panel.link.set.points.layer.add([(5, 500, 500)])
+    panel.link.layers.points.layer.add([(5, 500, 500)])
     wait(lambda: not panel.client.busy)
     shoot("panel_error")
     get_settings().appearance.theme = "dark"

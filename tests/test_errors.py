@@ -23,7 +23,7 @@ from napari_nninteractive.errors import (
     Remedy,
 )
 from napari_nninteractive.plugin.view import messages
-from napari_nninteractive.plugin.view.remedies import IN_THE_PANEL
+from napari_nninteractive.plugin.view.messages import IN_THE_PANEL
 
 SOURCE = Path(napari_nninteractive.__file__).parent
 TABLES = {"python": IN_PYTHON, "command line": ON_THE_COMMAND_LINE, "panel": IN_THE_PANEL}

@@ -120,6 +120,20 @@ class TestCacheFolder:
         monkeypatch.setenv(registry.CACHE_VARIABLE, "here")
         assert registry.cache_folder() == tmp_path / "here" / "models"
 
+    def test_a_folder_that_was_told(
+        self, tmp_path: Path, cache_root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = dict(os.environ)
+        registry.use_cache_folder(tmp_path / "told")
+        try:
+            assert registry.cache_folder() == cache_root / "models", "the variable goes first"
+            monkeypatch.delenv(registry.CACHE_VARIABLE)
+            assert registry.cache_folder() == tmp_path / "told" / "models"
+            assert os.environ == {k: v for k, v in before.items() if k != registry.CACHE_VARIABLE}
+        finally:
+            registry.use_cache_folder("")
+        assert registry.cache_folder() != tmp_path / "told" / "models"
+
     @pytest.mark.parametrize("value", [None, ""])
     def test_default(self, value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
         if value is None:

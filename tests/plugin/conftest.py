@@ -36,12 +36,12 @@ class Window:
         return self.panel.client
 
     @property
-    def set(self) -> Any:
-        return self.panel.link.set
+    def layers(self) -> Any:
+        return self.panel.link.layers
 
     @property
     def labels(self) -> Any:
-        return self.set.result.layer.data
+        return self.layers.objects.layer.data
 
     @property
     def prompts(self) -> list[Any]:
@@ -49,7 +49,20 @@ class Window:
 
     @property
     def status(self) -> str:
-        return str(self.panel.view._status.text())
+        return str(self.panel.state.status)
+
+    def close_panel(self) -> None:
+        """Close the panel, and wait for the end of its thread."""
+        self.panel.close_panel()
+        assert self.panel.parts.worker.wait(30)
+
+    def reopen_panel(self) -> None:
+        """Close the panel, and open another one."""
+        from napari_nninteractive.plugin.panel import Panel
+
+        self.close_panel()
+        self.panel = Panel(self.viewer, oracle_workspace())
+        self.wait()
 
     def voxels(self) -> dict[int, int]:
         values, counts = np.unique(self.labels, return_counts=True)
@@ -79,8 +92,8 @@ class Window:
 
     def choose(self, tool: str, *, positive: bool = True) -> None:
         """Press the buttons of a tool and a sign."""
-        self.panel.view.tools[tool].click()
-        self.panel.view.signs[positive].click()
+        self.panel.view.drawing.tools[tool].click()
+        self.panel.view.drawing.signs[positive].click()
 
 
 @pytest.fixture(autouse=True)
@@ -105,8 +118,5 @@ def window(make_napari_viewer: Any) -> Iterator[Callable[..., Window]]:
     for one in opened:
         if one.panel is None:  # the test has ended it
             continue
-        thread = one.panel._parts.worker._thread
-        one.panel.close_panel()
-        if thread is not None:
-            thread.join(30)
+        one.close_panel()
     opened.clear()

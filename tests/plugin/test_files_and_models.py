@@ -28,8 +28,8 @@ Open = Callable[..., Any]
 def test_a_session_and_a_table_are_saved_and_opened(window: Open, tmp_path: Path) -> None:
     shown = window(IMAGE, scale=(2, 0.5, 0.5), units=("um",) * 3)
     shown.click((5, 6, 7))
-    shown.panel.view.objects.renamed.emit(1, "cell")
-    files = shown.panel._parts.files
+    shown.panel.view.objects.list.renamed.emit(1, "cell")
+    files = shown.panel.parts.files
     files.save(str(tmp_path / "work.nni.json"))
     files.save_table(str(tmp_path / "table.csv"))
     shown.wait()
@@ -39,24 +39,24 @@ def test_a_session_and_a_table_are_saved_and_opened(window: Open, tmp_path: Path
     assert row["name"] == "cell"
     assert float(row["volume (µm³)"]) == pytest.approx(voxels * 0.5)
     labels = shown.labels.copy()
-    shown.panel.view.reset.click()
+    shown.panel.view.objects.reset.click()
     shown.wait()
     assert shown.voxels() == {}
     files.open(str(tmp_path / "work.nni.json"))
     wait_until(lambda: not shown.client.busy and "open" in shown.status)
     np.testing.assert_array_equal(shown.labels, labels)
     assert shown.prompts == [Point((5, 6, 7))]
-    assert len(shown.set.points.layer.data) == 1
+    assert len(shown.layers.points.layer.data) == 1
     files.open(str(tmp_path / "nothing.json"))
     shown.wait()
-    assert "cannot be read" in shown.panel.view.error
+    assert "cannot be read" in shown.panel.state.error
 
 
 def test_what_a_crash_left_is_offered(window: Open, state_folder: Path) -> None:
     shown = window(IMAGE)
     shown.click((5, 6, 7))
     labels = shown.labels.copy()
-    shown.panel._parts.files.autosave()
+    shown.panel.parts.files.autosave()
     shown.wait()
     (own,) = state_folder.glob("*.json")
     own.with_name("lost.json").write_bytes(own.read_bytes())
@@ -64,15 +64,15 @@ def test_what_a_crash_left_is_offered(window: Open, state_folder: Path) -> None:
     assert [p.name for p in state_folder.glob("*.json")] == ["lost.json"]
     shown = window(IMAGE)
     view = shown.panel.view
-    view.show_error("another message")
-    view.show_error("")
-    assert not view.recover.isHidden(), "the offer outlives other messages"
-    view.recover.click()
+    shown.panel.parts.presenter.say_problem("another message")
+    shown.panel.parts.presenter.note_chosen()
+    assert not view.offer.isHidden(), "the offer outlives other messages"
+    view.offer.recover.click()
     wait_until(lambda: shown.status == "Recovered.")
     shown.wait()
     np.testing.assert_array_equal(shown.labels, labels)
     assert list(state_folder.glob("*.json")) == []
-    assert view.recover.parentWidget().isHidden()
+    assert view.offer.isHidden()
 
 
 def test_what_a_crash_left_of_several_images_is_recovered_for_each(
@@ -82,11 +82,11 @@ def test_what_a_crash_left_of_several_images_is_recovered_for_each(
     shown.click((5, 6, 7))
     shown.viewer.add_image(IMAGE[:, :20], name="second")
     view = shown.panel.view
-    view.image_chosen.emit(shown.viewer.layers["second"])  # saves what the first has
+    view.source.image.choose(shown.viewer.layers["second"])  # saves what the first has
     shown.wait()
     shown.image = shown.viewer.layers["second"]
     shown.click((5, 16, 7))
-    shown.panel._parts.files.autosave()
+    shown.panel.parts.files.autosave()
     shown.wait()
     files = sorted(state_folder.glob("*.json"))
     assert len(files) == 2
@@ -94,33 +94,33 @@ def test_what_a_crash_left_of_several_images_is_recovered_for_each(
         file.with_name(f"lost{n}.json").write_bytes(file.read_bytes())
     shown.panel.close_panel()
     shown = window(IMAGE)
-    shown.panel.view.recover.click()
+    shown.panel.view.offer.recover.click()
     wait_until(lambda: shown.status == "Recovered.")
     shown.wait()
     assert shown.prompts == [Point((5, 6, 7))]
-    assert not shown.panel.view.recover.parentWidget().isHidden(), "that of the other image"
-    shown.panel.view.recover.click()
+    assert not shown.panel.view.offer.isHidden(), "that of the other image"
+    shown.panel.view.offer.recover.click()
     shown.wait()
-    assert "second (12, 20, 24)" in shown.panel.view.error
-    shown.panel.view.forget.click()
+    assert "second (12, 20, 24)" in shown.panel.state.error
+    shown.panel.view.offer.forget.click()
     assert list(state_folder.glob("lost*")) == []
 
 
 def test_messages_stay_until_they_are_answered(window: Open) -> None:
     shown = window(IMAGE)
     shown.click((5, 6, 7))
-    shown.set.points.layer.add([[5, 40, 40]])
+    shown.layers.points.layer.add([[5, 40, 40]])
     shown.wait()
-    assert "outside" in shown.panel.view.error
-    shown.panel._parts.files.autosave()
+    assert "outside" in shown.panel.state.error
+    shown.panel.parts.files.autosave()
     shown.wait()
-    assert "outside" in shown.panel.view.error
+    assert "outside" in shown.panel.state.error
 
 
 def test_objects_are_saved_from_the_panel(window: Open, tmp_path: Path) -> None:
     shown = window(IMAGE, scale=(2, 0.5, 0.5), units=("um",) * 3)
     shown.click((5, 6, 7))
-    files = shown.panel._parts.files
+    files = shown.panel.parts.files
     files.save_objects(str(tmp_path / "objects.tif"))
     shown.wait()
     back = read_image(tmp_path / "objects.tif")
@@ -129,13 +129,13 @@ def test_objects_are_saved_from_the_panel(window: Open, tmp_path: Path) -> None:
     assert shown.status == "Saved as objects.tif."
     files.save_objects(str(tmp_path / "missing" / "objects.mha"))
     shown.wait()
-    assert "choose another folder" in shown.panel.view.error
+    assert "choose another folder" in shown.panel.state.error
 
 
 def test_the_model_of_a_session_is_taken_where_it_is_here(window: Open, tmp_path: Path) -> None:
     shown = window(IMAGE)
     shown.click((5, 6, 7))
-    files, path = shown.panel._parts.files, tmp_path / "work.nni.json"
+    files, path = shown.panel.parts.files, tmp_path / "work.nni.json"
     files.save(str(path))
     shown.wait()
     text = path.read_text(encoding="utf-8")
@@ -150,12 +150,12 @@ def test_the_probability_is_shown_when_wanted(window: Open) -> None:
     shown = window(IMAGE)
     shown.click((5, 6, 7))
     assert "image: probability" not in shown.viewer.layers
-    shown.panel.view.probability.click()
+    shown.panel.view.objects.options["probability"].native.click()
     shown.click((5, 16, 17))
     layer = shown.viewer.layers["image: probability"]
     assert layer.data[5, 16, 17] == pytest.approx(1 / (1 + np.exp(-1.0)), abs=1e-3)
-    assert shown.viewer.layers.selection.active is shown.set.points.layer
-    assert shown.panel.view.image.count() == 1, "it is no image to segment"
+    assert shown.viewer.layers.selection.active is shown.layers.points.layer
+    assert shown.panel.view.source.image.names == ["image"], "it is no image to segment"
 
 
 def test_a_model_is_downloaded_after_its_licence_was_accepted(
@@ -164,18 +164,18 @@ def test_a_model_is_downloaded_after_its_licence_was_accepted(
 ) -> None:
     shown = window(IMAGE, oracle_workspace())
     view = shown.panel.view
-    assert "400 MB" in view.model.itemText(view.model.findData(MODEL))
-    view.model_chosen.emit(MODEL)
-    assert "CC BY-NC-SA 4.0" in view.error
-    assert "400 MB" in view.error
+    assert "400 MB" in next(name for name in view.source.model.names if MODEL in name)
+    view.source.model.choose(MODEL)
+    assert "CC BY-NC-SA 4.0" in shown.panel.state.error
+    assert "400 MB" in shown.panel.state.error
     assert hub.requests == []
-    assert view.model.currentData() == "builtin"
-    view.action.click()
-    wait_until(lambda: not shown.panel._parts.models.downloading)
+    assert view.source.model.value == "builtin"
+    view.drawing.action.click()
+    wait_until(lambda: shown.panel.parts.models.download is None)
     shown.wait()
-    assert view.error == ""
+    assert shown.panel.state.error == ""
     assert registry.is_downloaded(MODEL)
-    assert view.model.currentData() == MODEL
+    assert view.source.model.value == MODEL
     assert shown.client.choice.name == MODEL
 
 
@@ -183,23 +183,23 @@ def test_a_failed_download_is_said(window: Open, hub: Hub) -> None:
     hub.listing = b"no"
     shown = window(IMAGE, oracle_workspace())
     view = shown.panel.view
-    view.model_chosen.emit(MODEL)
-    view.action.click()
-    wait_until(lambda: not shown.panel._parts.models.downloading)
-    assert view.error != ""
-    assert view.model.currentData() == "builtin"
+    view.source.model.choose(MODEL)
+    view.drawing.action.click()
+    wait_until(lambda: shown.panel.parts.models.download is None)
+    assert shown.panel.state.error != ""
+    assert view.source.model.value == "builtin"
     shown.click((5, 6, 7))
     assert shown.labels[5, 6, 7] == 1
 
 
 def test_a_model_in_a_folder_and_another_device(window: Open, tmp_path: Path) -> None:
     shown = window(IMAGE)
-    models = shown.panel._parts.models
+    models = shown.panel.parts.models
     models.choose_folder(str(tmp_path / "mine"))
     shown.wait()
     view = shown.panel.view
-    assert view.model.currentText() == "mine"
-    view.device_chosen.emit("cpu")
+    assert view.source.model.name == "mine"
+    view.source.device.choose("cpu")
     shown.wait()
     assert (shown.client.choice.name, shown.client.choice.device) == (
         str(tmp_path / "mine"),
@@ -209,23 +209,21 @@ def test_a_model_in_a_folder_and_another_device(window: Open, tmp_path: Path) ->
 
 def test_settings_of_the_preferences_are_used(window: Open, monkeypatch: Any) -> None:
     from napari_nninteractive.plugin import panel
-    from napari_nninteractive.plugin.layers.style import COLOURS
+    from napari_nninteractive.plugin.layers.style import SignColours
     from napari_nninteractive.plugin.settings import Settings
 
-    monkeypatch.setattr(panel, "read_settings", lambda: Settings(False, "fp32", "", "lime"))
-    before = dict(COLOURS)
-    try:
-        shown = window(IMAGE)
-        assert not shown.panel.view.auto_run.isChecked()
-        assert shown.client.choice.precision == "fp32"
-        shown.click((5, 6, 7))
-        np.testing.assert_allclose(shown.set.points.layer.face_color[0], (0, 1, 0, 1))
-        assert shown.voxels() == {}
-        shown.panel.view.run.click()
-        shown.wait()
-        assert shown.labels[5, 6, 7] == 1
-    finally:
-        COLOURS.update(before)
+    monkeypatch.setattr(
+        panel, "read_settings", lambda: Settings(False, "fp32", "", SignColours("lime"))
+    )
+    shown = window(IMAGE)
+    assert not shown.panel.view.drawing.auto_run.isChecked()
+    assert shown.client.choice.precision == "fp32"
+    shown.click((5, 6, 7))
+    np.testing.assert_allclose(shown.layers.points.layer.face_color[0], (0, 1, 0, 1))
+    assert shown.voxels() == {}
+    shown.panel.view.drawing.run.click()
+    shown.wait()
+    assert shown.labels[5, 6, 7] == 1
 
 
 def test_without_an_image_it_says_what_to_do(make_napari_viewer: Any) -> None:
@@ -233,12 +231,12 @@ def test_without_an_image_it_says_what_to_do(make_napari_viewer: Any) -> None:
 
     viewer = make_napari_viewer()
     panel = Panel(viewer, oracle_workspace())
-    assert "Open an image" in panel.view._fact.text()
-    assert not panel.view.tools["point"].isEnabled()
+    assert "Open an image" in panel.state.fact
+    assert not panel.view.drawing.tools["point"].isEnabled()
     viewer.add_image(IMAGE)
     spin(20)
     wait_until(lambda: not panel.client.busy)
-    assert panel.view.tools["point"].isEnabled()
-    assert panel.link.set.points.layer.mode == "add"
+    assert panel.view.drawing.tools["point"].isEnabled()
+    assert panel.link.layers.points.layer.mode == "add"
     panel.close_panel()
-    panel._parts.worker._thread.join(30)
+    assert panel.parts.worker.wait(30)

@@ -34,21 +34,21 @@ def test_a_click_made_while_it_computes_is_queued(window: Open) -> None:
     gate = Gate()
     shown = window(IMAGE, oracle_workspace(gate))
     start(shown, gate)
-    assert shown.panel.view.cancel.isEnabled()
+    assert shown.panel.view.drawing.cancel.isEnabled()
     click(shown.viewer, shown.world((5, 16, 17)))
     assert shown.prompts == [Point((5, 6, 7)), Point((5, 16, 17))]
     gate.open.set()
     shown.wait()
     assert shown.labels[5, 6, 7] == 1
     assert shown.labels[5, 16, 17] == 1
-    assert not shown.panel.view.cancel.isEnabled()
+    assert not shown.panel.view.drawing.cancel.isEnabled()
 
 
 def test_cancel_keeps_the_prompt_for_run(window: Open) -> None:
     gate = Gate()
     shown = window(IMAGE, oracle_workspace(gate))
     start(shown, gate)
-    shown.panel.view.cancel.click()
+    shown.panel.view.drawing.cancel.click()
     gate.open.set()
     shown.wait()
     assert shown.voxels() == {}
@@ -64,14 +64,14 @@ def test_when_memory_runs_out_the_cpu_is_offered(window: Open) -> None:
     shown = window(IMAGE, oracle_workspace(network))
     shown.click((5, 6, 7))
     view = shown.panel.view
-    assert "Not enough memory" in view.error
-    assert "your prompt is kept" in view.error
-    assert "choose CPU under “Compute on”" in view.error
-    assert view.action.text() == "Compute on the CPU"
-    view.action.click()
+    assert "Not enough memory" in shown.panel.state.error
+    assert "your prompt is kept" in shown.panel.state.error
+    assert "choose CPU under “Compute on”" in shown.panel.state.error
+    assert view.drawing.action.text() == "Compute on the CPU"
+    view.drawing.action.click()
     shown.wait()
-    assert view.error == ""
-    assert view.device.currentText() == "CPU"
+    assert shown.panel.state.error == ""
+    assert view.source.device.name == "CPU"
     assert shown.client.choice.device == "cpu"
     assert shown.labels[5, 6, 7] == 1
 
@@ -83,35 +83,34 @@ def test_the_image_is_removed_while_it_computes(window: Open) -> None:
     shown.viewer.layers.remove(shown.image)
     gate.open.set()
     shown.wait()
-    assert "removed" in shown.panel.view.error
-    assert shown.panel.view.image.count() == 0
-    assert not shown.panel.view.next.isEnabled()
+    assert "removed" in shown.panel.state.error
+    assert shown.panel.view.source.image.names == []
+    assert not shown.panel.view.objects.next.isEnabled()
 
 
 def test_closing_while_it_computes_frees_everything(window: Open) -> None:
     gate = Gate()
     shown = window(IMAGE, oracle_workspace(gate))
     start(shown, gate)
-    parts = shown.panel._parts
-    thread = parts.worker._thread
+    parts = shown.panel.parts
+    worker = parts.worker
     gone = [weakref.ref(x) for x in (parts, parts.client, parts.link, parts.worker)]
     gone.append(weakref.ref(shown.panel))
-    points, labels = shown.set.points.layer, shown.labels
+    points, labels = shown.layers.points.layer, shown.labels
     shown.viewer.window.remove_dock_widget(shown.panel)
     shown.panel.close_panel()
     shown.panel.deleteLater()
     shown.panel.close_panel()
     gate.open.set()
-    thread.join(30)
+    assert worker.wait(30)
     spin(100)
     # What deleteLater asked for: else only an event loop that returns does it.
     QCoreApplication.sendPostedEvents(shown.panel, QEvent.Type.DeferredDelete.value)
-    assert not thread.is_alive()
     assert not labels.any()
     assert len(points.data) == 1, "what the user drew stays"
     points.add([[5, 1, 1]])
     assert "G" not in {str(k) for k in points.keymap}
-    del parts
+    del parts, worker
     shown.panel = None
     gc.collect()
     assert [ref() for ref in gone] == [None] * 5
@@ -123,29 +122,23 @@ def test_the_window_is_closed(make_napari_viewer: Any) -> None:
     viewer = make_napari_viewer()
     viewer.add_image(IMAGE)
     panel = Panel(viewer, oracle_workspace())
-    parts = panel._parts
+    parts = panel.parts
     viewer.window.add_dock_widget(panel)
     wait_until(lambda: not parts.client.busy)
-    thread = parts.worker._thread
     viewer.close()
     spin(50)
-    assert parts._closed
-    thread.join(30)
-    assert not thread.is_alive()
+    assert parts.closed
+    assert parts.worker.wait(30)
 
 
 def test_opening_the_panel_again_goes_on_with_its_layers(window: Open) -> None:
-    from napari_nninteractive.plugin.panel import Panel
-
     shown = window(IMAGE)
     shown.click((5, 6, 7))
     layers = list(shown.viewer.layers)
-    shown.panel.close_panel()
-    shown.panel = Panel(shown.viewer, oracle_workspace())
-    shown.wait()
+    shown.reopen_panel()
     assert list(shown.viewer.layers) == layers
     assert shown.client.label == 2
-    assert len(shown.set.points.layer.data) == 0
+    assert len(shown.layers.points.layer.data) == 0
     shown.click((5, 16, 17))
     assert shown.prompts == [Point((5, 16, 17))]
     assert shown.labels[5, 6, 7] == 1
@@ -159,7 +152,7 @@ def test_two_viewers_do_not_disturb_each_other(window: Open) -> None:
     second.click((5, 6, 7))
     assert first.prompts == []
     assert not first.labels.any()
-    assert len(first.set.points.layer.data) == 0
+    assert len(first.layers.points.layer.data) == 0
     second.panel.close_panel()
     first.click((5, 16, 17))
     assert first.labels[5, 16, 17] == 1
@@ -168,20 +161,20 @@ def test_two_viewers_do_not_disturb_each_other(window: Open) -> None:
 def test_two_images_have_layers_of_their_own(window: Open) -> None:
     shown = window(IMAGE)
     shown.click((5, 6, 7))
-    first = shown.set
+    first = shown.layers
     other = shown.viewer.add_image(IMAGE + 1, name="other", scale=(2, 1, 1))
     view = shown.panel.view
-    assert [view.image.itemText(i) for i in range(2)] == ["image", "other"]
-    view.image_chosen.emit(other)
+    assert view.source.image.names == ["image", "other"]
+    view.source.image.choose(other)
     shown.wait()
     assert shown.prompts == []
-    assert shown.set is not first
+    assert shown.layers is not first
     assert not first.points.layer.visible
-    view.image_chosen.emit(shown.image)
+    view.source.image.choose(shown.image)
     shown.wait()
     assert shown.prompts == [Point((5, 6, 7))]
-    assert shown.set.points.layer is first.points.layer
-    assert shown.set.points.layer.visible
+    assert shown.layers.points.layer is first.points.layer
+    assert shown.layers.points.layer.visible
 
 
 @pytest.mark.filterwarnings("error")
@@ -193,38 +186,37 @@ def test_through_the_public_proxy(make_napari_viewer_proxy: Any) -> None:
     panel = Panel(viewer, oracle_workspace())
     client = panel.client
     wait_until(lambda: not client.busy)
-    points = panel.link.set.points.layer
+    points = panel.link.layers.points.layer
     assert points.mode == "add"
     points.add([[0, 5, 6, 7]])
     wait_until(lambda: not client.busy)
     assert [m.prompt for m in client.placed] == [Point((5, 6, 7))]
-    panel.view.tools["box"].click()
+    panel.view.drawing.tools["box"].click()
     viewer.dims.set_point(0, 1)
     wait_until(lambda: client.source.frame.index[0] == 1)
-    panel.view.next.click()
+    panel.view.objects.next.click()
     viewer.layers.remove(image)
     wait_until(lambda: not client.busy)
-    assert "removed" in panel.view.error
-    thread = panel._parts.worker._thread
+    assert "removed" in panel.state.error
     panel.close_panel()
-    thread.join(30)
+    assert panel.parts.worker.wait(30)
 
 
 def test_layers_that_were_deleted_are_made_again(window: Open) -> None:
     shown = window(IMAGE)
     shown.click((5, 6, 7))
-    shown.panel.view.next.click()
+    shown.panel.view.objects.next.click()
     shown.wait()
     shown.click((5, 16, 17))
     labels = shown.labels.copy()
-    shown.panel.view.objects.renamed.emit(1, "first")
+    shown.panel.view.objects.list.renamed.emit(1, "first")
     for name in ("image: points", "image: objects"):
         shown.viewer.layers.remove(name)
     assert shown.client.placed, "the prompts are not lost with their layer"
     shown.choose("point")
     shown.wait()
     np.testing.assert_array_equal(shown.labels, labels)
-    np.testing.assert_allclose(shown.set.points.layer.data, [[5, 16, 17]], atol=0.3)
+    np.testing.assert_allclose(shown.layers.points.layer.data, [[5, 16, 17]], atol=0.3)
     shown.click((5, 18, 4))
     assert shown.labels[5, 18, 4] == 2
 

@@ -28,11 +28,10 @@ def test_the_widget_opens_by_its_manifest(make_napari_viewer_proxy: Any) -> None
     viewer = make_napari_viewer_proxy()
     viewer.add_image(IMAGE)
     _, panel = viewer.window.add_plugin_dock_widget(NAME)
-    assert panel.view.tools["point"].isEnabled()
+    assert panel.view.drawing.tools["point"].isEnabled()
     wait_until(lambda: not panel.client.busy)
-    thread = panel._parts.worker._thread
     panel.close_panel()
-    thread.join(30)
+    assert panel.parts.worker.wait(30)
 
 
 def test_menus_writers_and_settings(make_napari_viewer_proxy: Any) -> None:

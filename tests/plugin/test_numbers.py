@@ -34,7 +34,7 @@ class PaintListener:
     def recount(self) -> None:
         self.recounts += 1
 
-    def picked(self, label: int) -> None:
+    def select_object(self, label: int) -> None:
         self.seen.append(label)
 
     def owner(self, number: int) -> int:
@@ -104,7 +104,7 @@ def test_strokes_of_numbers_become_strokes_of_labels() -> None:
 def test_a_class_of_objects(window: Open, tmp_path: Path) -> None:
     shown = window(IMAGE)
     view = shown.panel.view
-    view.same_number.click()
+    view.objects.options["same_number"].native.click()
     shown.choose("box")
     shown.drag([(5, 3.6, 3.6), (5, 6, 6), (5, 9.4, 9.4)])
     press_key(shown.viewer, "N")
@@ -112,30 +112,30 @@ def test_a_class_of_objects(window: Open, tmp_path: Path) -> None:
     shown.drag([(5, 3.6, 6.6), (5, 6, 9), (5, 9.4, 13.4)])
     assert shown.voxels() == {1: 60}, "one number for both"
     assert [o.voxels for o in shown.client.objects()] == [36, 24]
-    assert [view.objects.item(row, 0).text() for row in (0, 1)] == ["1", "1"]
+    assert [view.objects.list.item(row, 0).text() for row in (0, 1)] == ["1", "1"]
 
-    shown.panel._parts.files.save(str(tmp_path / "work.nni.json"))
+    shown.panel.parts.files.save(str(tmp_path / "work.nni.json"))
     shown.wait()
-    view.undo.click()
+    view.prompts.undo.click()
     shown.wait()
     assert shown.voxels() == {1: 36}, "the first keeps what both cover"
-    view.redo.click()
+    view.prompts.redo.click()
     shown.wait()
 
-    view.objects.item(1, 0).setText("2")
+    view.objects.list.item(1, 0).setText("2")
     shown.wait()
     assert shown.voxels() == {1: 36, 2: 24}
-    view.objects.item(1, 0).setText("none")
-    assert "is no number" in view.error
-    assert view.objects.item(1, 0).text() == "2"
-    view.objects.item(0, 0).setText("0")
-    assert "from 1 to" in view.error
+    view.objects.list.item(1, 0).setText("none")
+    assert "is no number" in shown.panel.state.error
+    assert view.objects.list.item(1, 0).text() == "2"
+    view.objects.list.item(0, 0).setText("0")
+    assert "from 1 to" in shown.panel.state.error
 
     for label in (1, 2):
         shown.client.delete_object(label)
     shown.wait()
     assert shown.voxels() == {}
-    shown.panel._parts.files.open(str(tmp_path / "work.nni.json"))
+    shown.panel.parts.files.open(str(tmp_path / "work.nni.json"))
     wait_until(lambda: not shown.client.busy and "open" in shown.status)
     shown.wait()
     assert shown.voxels() == {1: 60}
@@ -148,7 +148,7 @@ def test_an_object_is_picked_and_painted_by_its_number(window: Open) -> None:
     press_key(shown.viewer, "N")
     shown.wait()
     shown.drag([(5, 13.6, 13.6), (5, 16, 16), (5, 19.4, 19.4)])
-    layer = shown.set.result.layer
+    layer = shown.layers.objects.layer
     assert layer.selected_label == 2
     shown.viewer.layers.selection.active = layer
     layer.mode = "pick"
@@ -161,7 +161,7 @@ def test_an_object_is_picked_and_painted_by_its_number(window: Open) -> None:
     shown.wait()
     assert shown.client.label == 1
 
-    shown.panel.view.objects.item(1, 0).setText("1")
+    shown.panel.view.objects.list.item(1, 0).setText("1")
     shown.wait()
     assert layer.selected_label == 0  # as napari picked it
     layer.selected_label, layer.brush_size, layer.mode = 1, 1, "paint"
@@ -176,14 +176,14 @@ def test_an_object_is_picked_and_painted_by_its_number(window: Open) -> None:
 
 def test_prompts_of_a_class_are_apart(window: Open) -> None:
     shown = window(IMAGE)
-    shown.panel.view.same_number.click()
+    shown.panel.view.objects.options["same_number"].native.click()
     shown.click((5, 6, 7))
     press_key(shown.viewer, "N")
     shown.wait()
     shown.click((5, 16, 17))
     assert shown.prompts == [Point((5, 16, 17))]
-    shown.panel.view.objects.selectRow(0)
-    shown.panel.view.edit.click()
+    shown.panel.view.objects.list.selectRow(0)
+    shown.panel.view.objects.edit.click()
     shown.wait()
     assert shown.prompts == [Point((5, 6, 7))]
     assert set(shown.voxels()) == {1}

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures.mouse import drag, spin, wait_until
-from fixtures.windows import oracle_workspace
 from qtpy.QtWidgets import QTableWidgetItem
 
 from napari_nninteractive.core.prompts import InitialMask, Lasso, Point
-from napari_nninteractive.plugin import panel
+from napari_nninteractive.plugin import timers
 from napari_nninteractive.plugin.view.object_list import ObjectList
 from napari_nninteractive.workspace import session_file
 from napari_nninteractive.workspace.objects import ObjectRow
@@ -24,7 +23,7 @@ Open = Callable[..., Any]
 
 
 def armed(shown: Any) -> list[str]:
-    return [name for name, button in shown.panel.view.tools.items() if button.isChecked()]
+    return [name for name, button in shown.panel.view.drawing.tools.items() if button.isChecked()]
 
 
 def test_the_first_click_counts_where_the_panel_was_there_before_the_image(window: Open) -> None:
@@ -61,10 +60,10 @@ def test_after_starting_from_a_mask_the_next_click_corrects(window: Open) -> Non
     mask[3:6, 4:8, 4:8] = 1
     shown.viewer.add_labels(mask, name="first")
     shown.viewer.add_labels(mask, name="second")
-    shown.panel.view.masks.setCurrentIndex(0)
+    shown.panel.view.objects.masks.choose(shown.viewer.layers["first"])
     shown.viewer.add_points([[1, 1, 1]], name="mine")  # leaves the choice as it is
-    assert shown.panel.view.masks.currentText() == "first"
-    shown.panel.view.start.click()
+    assert shown.panel.view.objects.masks.name == "first"
+    shown.panel.view.objects.start.click()
     shown.wait()
     shown.click((8, 15, 15))
     assert [type(p) for p in shown.prompts] == [InitialMask, Point]
@@ -76,9 +75,9 @@ def test_a_mask_that_lies_elsewhere_is_not_taken(window: Open) -> None:
     mask = np.zeros(IMAGE.shape, np.uint8)
     mask[3:6, 4:8, 4:8] = 1
     shown.viewer.add_labels(mask, name="moved", translate=(0, 5, 5))
-    shown.panel.view.start.click()
+    shown.panel.view.objects.start.click()
     shown.wait()
-    assert "moved lies elsewhere" in shown.panel.view.error
+    assert "moved lies elsewhere" in shown.panel.state.error
     assert not shown.labels.any()
 
 
@@ -88,24 +87,20 @@ def test_a_mask_on_a_turned_image_is_taken(window: Open) -> None:
     mask[3:6, 4:8, 4:8] = 1
     options = {"scale": (2, 1, 1), "rotate": (0, 0, 45), "translate": (3, 4, 5)}
     shown.viewer.add_labels(mask, name="mask", **options)
-    shown.panel.view.start.click()
+    shown.panel.view.objects.start.click()
     shown.wait()
-    assert shown.panel.view.error == ""
+    assert shown.panel.state.error == ""
     assert np.array_equal(shown.labels == 1, mask == 1)
 
 
 def test_objects_made_before_the_panel_was_reopened_are_saved(window: Open, tmp_path: Path) -> None:
     shown = window(np.stack([IMAGE] * 3), axis_labels=("t", "z", "y", "x"))
     shown.click((2, 5, 6, 7))
-    shown.panel.view.next.click()
+    shown.panel.view.objects.next.click()
     shown.click((0, 5, 15, 15))
     before = shown.labels.copy()
-    thread = shown.panel._parts.worker._thread
-    shown.panel.close_panel()
-    thread.join(30)
-    shown.panel = panel.Panel(shown.viewer, oracle_workspace())
-    shown.wait()
-    shown.panel._parts.files.save(str(tmp_path / "again.json"))
+    shown.reopen_panel()
+    shown.panel.parts.files.save(str(tmp_path / "again.json"))
     shown.wait()
     session = session_file.read(tmp_path / "again.json")
     frames = {
@@ -121,25 +116,25 @@ def test_objects_made_before_the_panel_was_reopened_are_saved(window: Open, tmp_
 
 def test_nothing_is_not_saved(window: Open, tmp_path: Path) -> None:
     shown = window(IMAGE)
-    shown.panel._parts.files.save(str(tmp_path / "empty.json"))
+    shown.panel.parts.files.save(str(tmp_path / "empty.json"))
     shown.wait()
-    assert "nothing to save" in shown.panel.view.error
+    assert "nothing to save" in shown.panel.state.error
     assert not (tmp_path / "empty.json").exists()
 
 
 def test_more_objects_than_a_byte_holds(window: Open) -> None:
     shown = window(IMAGE)
     shown.click((2, 6, 7))
-    layer = shown.set.result.layer
+    layer = shown.layers.objects.layer
     shown.viewer.layers.selection.active = layer
     layer.selected_label, layer.brush_size, layer.mode = 255, 1, "paint"
     shown.drag([(6, 15, 15), (6, 15, 16), (6, 15, 17)])
-    shown.panel.view.next.click()
+    shown.panel.view.objects.next.click()
     shown.choose("point")
     shown.click((9, 18, 6))
-    assert shown.panel.view.error == ""
+    assert shown.panel.state.error == ""
     assert shown.client.label == 256
-    assert shown.set.result.layer.selected_label == 256
+    assert shown.layers.objects.layer.selected_label == 256
     assert shown.labels[9, 18, 6] == 256
     assert (shown.labels[6, 15, 15:18] == 255).all()
 
@@ -147,12 +142,12 @@ def test_more_objects_than_a_byte_holds(window: Open) -> None:
 def test_a_removed_layer_of_objects_comes_back_with_all_times(window: Open) -> None:
     shown = window(np.stack([IMAGE] * 3), axis_labels=("t", "z", "y", "x"))
     shown.click((0, 5, 6, 7))
-    shown.panel.view.next.click()
+    shown.panel.view.objects.next.click()
     shown.click((2, 5, 15, 15))
     shown.client.rename(1, "first")
     before = shown.labels.copy()
     assert set(np.unique(before)) == {0, 1, 2}
-    shown.viewer.layers.remove(shown.set.result.layer)
+    shown.viewer.layers.remove(shown.layers.objects.layer)
     spin(50)
     shown.choose("point")
     shown.wait()
@@ -167,8 +162,8 @@ def test_a_removed_layer_of_objects_comes_back_with_all_times(window: Open) -> N
 def test_work_without_a_pause_is_kept_too(
     window: Open, state_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(panel, "SAVE_AFTER", 600)
-    monkeypatch.setattr(panel, "SAVE_AT_LAST", 1500)
+    monkeypatch.setattr(timers, "SAVE_AFTER", 600)
+    monkeypatch.setattr(timers, "SAVE_AT_LAST", 1500)
     shown = window(IMAGE)
     shown.click((5, 6, 7))
     for number in range(40):  # never 600 ms without a change
@@ -188,16 +183,15 @@ def test_an_image_that_cannot_be_segmented_is_said_and_the_work_on_the_last_stay
     odd = np.zeros((4, 3, 20), np.float32)
     shown.viewer.add_image(odd, name="odd", axis_labels=("t", "c", "x"))
     spin(50)
-    combo = shown.panel.view.image
-    combo.setCurrentIndex(combo.findText("odd"))
-    combo.activated.emit(combo.currentIndex())
+    combo = shown.panel.view.source.image
+    combo.choose(shown.viewer.layers["odd"])
     shown.wait()
-    assert "fewer than two are space" in shown.panel.view.error
+    assert "fewer than two are space" in shown.panel.state.error
     assert shown.panel.link.image is shown.image
-    assert combo.currentText() == "image"
+    assert combo.name == "image"
     assert shown.prompts == [Point((5, 6, 7))]
     assert np.array_equal(shown.labels, before)
-    shown.panel.view.undo.click()
+    shown.panel.view.prompts.undo.click()
     shown.wait()
     assert not shown.labels.any()
     shown.choose("point")
@@ -208,7 +202,7 @@ def test_an_image_that_cannot_be_segmented_is_said_and_the_work_on_the_last_stay
 def test_a_copy_of_the_objects_stays_as_it_is(window: Open) -> None:
     shown = window(IMAGE)
     shown.click((5, 6, 7))
-    original = shown.set.result.layer
+    original = shown.layers.objects.layer
     shown.viewer.layers.selection = {original}
     from napari.layers import Layer
 
@@ -219,9 +213,8 @@ def test_a_copy_of_the_objects_stays_as_it_is(window: Open) -> None:
     other = shown.viewer.add_image(IMAGE[:6], name="other")
     shown.panel.link.choose(other)
     shown.panel.link.choose(shown.image)
-    shown.panel.link.arm()
     shown.wait()
-    assert shown.set.result.layer is original
+    assert shown.layers.objects.layer is original
     shown.click((8, 15, 15))
     assert np.array_equal(copy.data, before)
 
@@ -229,20 +222,20 @@ def test_a_copy_of_the_objects_stays_as_it_is(window: Open) -> None:
 def test_painting_over_another_object_is_one_step(window: Open) -> None:
     shown = window(IMAGE)
     shown.click((5, 6, 7))
-    shown.panel.view.next.click()
+    shown.panel.view.objects.next.click()
     shown.click((5, 15, 15))
     before = shown.labels.copy()
-    layer = shown.set.result.layer
+    layer = shown.layers.objects.layer
     shown.viewer.layers.selection.active = layer
     layer.selected_label, layer.brush_size, layer.mode = 2, 1, "paint"
     drag(shown.viewer, [(5, 6, 6), (5, 6, 7), (5, 6, 8)])
     shown.wait()
     painted = shown.labels.copy()
     assert painted[5, 6, 7] == 2
-    shown.panel.view.undo.click()
+    shown.panel.view.prompts.undo.click()
     shown.wait()
     assert np.array_equal(shown.labels, before)
-    shown.panel.view.redo.click()
+    shown.panel.view.prompts.redo.click()
     shown.wait()
     assert np.array_equal(shown.labels, painted)
 
@@ -250,7 +243,7 @@ def test_painting_over_another_object_is_one_step(window: Open) -> None:
 def test_an_ellipse_is_the_ellipse_that_is_seen(window: Open) -> None:
     shown = window(IMAGE)
     shown.look_at((5, 12, 12))
-    shown.set.shapes.layer.add_ellipses([[5, 6, 4], [5, 6, 20], [5, 18, 20], [5, 18, 4]])
+    shown.layers.shapes.layer.add_ellipses([[5, 6, 4], [5, 6, 20], [5, 18, 20], [5, 18, 4]])
     shown.wait()
     (prompt,) = shown.prompts
     assert isinstance(prompt, Lasso)
@@ -260,7 +253,7 @@ def test_an_ellipse_is_the_ellipse_that_is_seen(window: Open) -> None:
 
 def test_the_probability_follows_its_image(window: Open) -> None:
     shown = window(IMAGE)
-    shown.panel.view.probability.setChecked(True)
+    shown.panel.view.objects.options["probability"].native.click()
     shown.click((5, 6, 7))
     shown.image.scale = (2, 1, 1)
     spin(50)
@@ -270,23 +263,23 @@ def test_the_probability_follows_its_image(window: Open) -> None:
     shown.image.data = IMAGE[:6, :20, :20]
     shown.wait()
     shown.click((3, 6, 7))
-    assert shown.panel.view.error == ""
+    assert shown.panel.state.error == ""
     assert shown.viewer.layers["image: probability"].data.shape == (6, 20, 20)
 
 
 def test_messages_go_with_their_reason(window: Open) -> None:
     shown = window(IMAGE)
     shown.viewer.dims.ndisplay = 3
-    shown.panel.view.tools["box"].click()
-    assert "2D view" in shown.panel.view.error
+    shown.panel.view.drawing.tools["box"].click()
+    assert "2D view" in shown.panel.state.error
     shown.viewer.dims.ndisplay = 2
     spin(50)
-    assert shown.panel.view.error == ""
-    shown.viewer.layers.remove(shown.set.points.layer)
+    assert shown.panel.state.error == ""
+    shown.viewer.layers.remove(shown.layers.points.layer)
     spin(50)
-    assert "press a tool" in shown.panel.view.error
-    shown.panel.view.tools["point"].click()
-    assert shown.panel.view.error == ""
+    assert "press a tool" in shown.panel.state.error
+    shown.panel.view.drawing.tools["point"].click()
+    assert shown.panel.state.error == ""
 
 
 def row(label: int, voxels: int, *, current: bool = False) -> ObjectRow:
@@ -319,12 +312,12 @@ def test_the_table_changes_what_changed_and_makes_nothing_anew(
 
 def test_the_newest_prompt_is_in_sight(window: Open) -> None:
     shown = window(IMAGE)
-    shown.panel.view.auto_run.setChecked(False)
+    shown.panel.view.drawing.auto_run.setChecked(False)
     for x in range(4, 20, 2):
         shown.client.add(Point((5, 6, x)))
-    wait_until(lambda: shown.panel.view.prompts.count() == 8)
+    wait_until(lambda: shown.panel.view.prompts.list.count() == 8)
     spin(50)
-    bar = shown.panel.view.prompts.verticalScrollBar()
+    bar = shown.panel.view.prompts.list.verticalScrollBar()
     assert bar.maximum() > 0
     assert bar.value() == bar.maximum()
 
@@ -334,22 +327,18 @@ def test_objects_of_an_image_with_channels_are_counted_once(window: Open) -> Non
     shown.click((0, 5, 6, 7))
     before = {row.label: row.voxels for row in shown.client.objects()}
     assert before == {1: np.count_nonzero(shown.labels[0])}
-    thread = shown.panel._parts.worker._thread
-    shown.panel.close_panel()
-    thread.join(30)
-    shown.panel = panel.Panel(shown.viewer, oracle_workspace())
-    shown.wait()
+    shown.reopen_panel()
     assert {row.label: row.voxels for row in shown.client.objects()} == before
 
 
 def test_painting_by_hand_counts_in_all_channels(window: Open) -> None:
     shown = window(np.stack([IMAGE] * 3), axis_labels=("c", "z", "y", "x"))
     shown.click((0, 5, 6, 7))
-    shown.panel.view.next.click()
+    shown.panel.view.objects.next.click()
     shown.click((0, 5, 15, 15))
     before = shown.labels.copy()
     sizes = {row.label: row.voxels for row in shown.client.objects()}
-    layer = shown.set.result.layer
+    layer = shown.layers.objects.layer
     shown.viewer.layers.selection.active = layer
     layer.selected_label, layer.brush_size, layer.mode = 2, 1, "paint"
     shown.drag([(1, 5, 6, 6), (1, 5, 6, 7), (1, 5, 6, 8)])
@@ -357,7 +346,7 @@ def test_painting_by_hand_counts_in_all_channels(window: Open) -> None:
     assert (shown.labels[0, 5, 6, 6:9] == 2).all()
     rows = {row.label: row.voxels for row in shown.client.objects()}
     assert rows == {n: np.count_nonzero(shown.labels[0] == n) for n in (1, 2)} != sizes
-    shown.panel.view.undo.click()
+    shown.panel.view.prompts.undo.click()
     shown.wait()
     assert np.array_equal(shown.labels, before)
     assert {row.label: row.voxels for row in shown.client.objects()} == sizes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from napari_nninteractive.core.frame import frame_of
 from napari_nninteractive.core.prompts import Point
 from napari_nninteractive.errors import ModelError
 from napari_nninteractive.plugin.view import messages
+from napari_nninteractive.plugin.view.state import Action, Kind, Message
 from napari_nninteractive.workspace.commands import ImageSource
 
 IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
@@ -23,7 +25,7 @@ Open = Callable[..., Any]
 
 def paint(shown: Any, number: int, path: Any) -> None:
     """Paint into the objects with a number."""
-    layer = shown.set.result.layer
+    layer = shown.layers.objects.layer
     shown.viewer.layers.selection.active = layer
     layer.selected_label, layer.brush_size, layer.mode = number, 1, "paint"
     drag(shown.viewer, [shown.world(p) for p in path])
@@ -32,16 +34,16 @@ def paint(shown: Any, number: int, path: Any) -> None:
 
 def test_an_object_of_another_channel_comes_back_with_its_prompts(window: Open) -> None:
     shown = window((np.stack([IMAGE] * 3, axis=-1) * 255).astype(np.uint8), rgb=True)
-    assert [shown.panel.view.channel.itemText(n) for n in range(4)][1:] == ["Red", "Green", "Blue"]
+    assert shown.panel.view.source.channel.names[1:] == ["Red", "Green", "Blue"]
     shown.click((5, 6, 7))
     made = shown.voxels()
-    shown.panel.view.channel_chosen.emit(1)
+    shown.panel.view.source.channel.choose(1)
     shown.wait()
-    shown.panel.view.objects.selectRow(0)
-    shown.panel.view.edit.click()
+    shown.panel.view.objects.list.selectRow(0)
+    shown.panel.view.objects.edit.click()
     shown.wait()
     assert shown.client.source.frame.channel is None
-    assert shown.panel.view.channel.currentData() is None
+    assert shown.panel.view.source.channel.value is None
     assert shown.prompts == [Point((5, 6, 7))]
     assert shown.voxels() == made
 
@@ -50,12 +52,12 @@ def test_an_object_of_another_time_comes_back_where_it_is(window: Open) -> None:
     shown = window(np.stack([IMAGE] * 3), axis_labels=("t", "z", "y", "x"))
     shown.click((2, 5, 6, 7))
     shown.viewer.dims.set_point(0, 0)
-    wait_until(lambda: "time 0" in shown.panel.view._fact.text())
-    shown.panel.view.objects.selectRow(0)
-    shown.panel.view.edit.click()
+    wait_until(lambda: "time 0" in shown.panel.state.fact)
+    shown.panel.view.objects.list.selectRow(0)
+    shown.panel.view.objects.edit.click()
     shown.wait()
     assert shown.viewer.dims.point[0] == 2
-    assert "time 2" in shown.panel.view._fact.text()
+    assert "time 2" in shown.panel.state.fact
     assert shown.prompts == [Point((5, 6, 7))]
 
 
@@ -68,12 +70,12 @@ def test_painting_other_objects_is_undone(window: Open) -> None:
     paint(shown, 7, [(5, 6, 5), (5, 6, 7), (5, 6, 9)])
     after = shown.labels.copy()
     assert (after[5, 6, 5:10] == 7).all()
-    shown.panel.view.undo.click()
+    shown.panel.view.prompts.undo.click()
     shown.wait()
     np.testing.assert_array_equal(shown.labels, before)
     assert [o.label for o in shown.client.objects()] == [1]
     assert shown.client.objects()[0].voxels == np.count_nonzero(before == 1)
-    shown.panel.view.redo.click()
+    shown.panel.view.prompts.redo.click()
     shown.wait()
     np.testing.assert_array_equal(shown.labels, after)
     assert {o.label: o.voxels for o in shown.client.objects()} == shown.voxels()
@@ -82,15 +84,15 @@ def test_painting_other_objects_is_undone(window: Open) -> None:
 def test_nothing_is_left_of_an_object_that_was_undone(window: Open) -> None:
     shown = window(IMAGE)
     shown.click((5, 6, 7))
-    shown.panel.view.undo.click()
+    shown.panel.view.prompts.undo.click()
     shown.wait()
-    assert shown.panel.view.objects.rowCount() == 0
+    assert shown.panel.view.objects.list.rowCount() == 0
     shown.click((5, 6, 7))
     press_key(shown.viewer, "N")
     shown.wait()
     shown.click((5, 16, 17))
     for _ in range(2):
-        shown.panel.view.undo.click()
+        shown.panel.view.prompts.undo.click()
         shown.wait()
     assert [o.label for o in shown.client.objects()] == [1]
     press_key(shown.viewer, "N")
@@ -103,9 +105,9 @@ def test_the_prompt_chosen_in_the_list_is_flipped(window: Open) -> None:
     shown.click((5, 6, 7))
     shown.click((5, 16, 17))
     view = shown.panel.view
-    view.prompts.setCurrentRow(0)
-    view.prompts.itemClicked.emit(view.prompts.item(0))
-    view.flip.click()
+    view.prompts.list.setCurrentRow(0)
+    view.prompts.list.itemClicked.emit(view.prompts.list.item(0))
+    view.prompts.flip.click()
     shown.wait()
     assert shown.prompts == [Point((5, 6, 7), False), Point((5, 16, 17))]
 
@@ -116,13 +118,13 @@ def test_a_mask_has_no_sign_to_flip(window: Open) -> None:
     mask[3:6, 4:8, 4:8] = 1
     shown.viewer.add_labels(mask).selected_label = 1
     view = shown.panel.view
-    view.start.click()
+    view.objects.start.click()
     shown.wait()
-    view.prompts.setCurrentRow(0)
-    view.flip.click()
+    view.prompts.list.setCurrentRow(0)
+    view.prompts.flip.click()
     shown.wait()
-    assert "have a sign" in view.error
-    assert view.prompts.count() == 1
+    assert "have a sign" in shown.panel.state.error
+    assert view.prompts.list.count() == 1
 
 
 def test_the_voxels_of_the_image_change(window: Open) -> None:
@@ -131,9 +133,9 @@ def test_the_voxels_of_the_image_change(window: Open) -> None:
     shown.image.scale = (4, 1, 1)
     shown.image.units = ("um",) * 3
     shown.wait()
-    assert shown.set.result.layer.scale.tolist() == [4, 1, 1]
-    assert shown.set.points.layer.units == shown.image.units
-    assert "4 × 1 × 1 µm" in shown.panel.view._fact.text()
+    assert shown.layers.objects.layer.scale.tolist() == [4, 1, 1]
+    assert shown.layers.points.layer.units == shown.image.units
+    assert "4 × 1 × 1 µm" in shown.panel.state.fact
     (row,) = shown.client.objects()
     assert row.volume == row.voxels * 4
     shown.click((7, 16, 17))
@@ -155,7 +157,7 @@ def test_an_object_is_written_during_a_stroke(window: Open) -> None:
     shown.look_at((5, 6, 7))
     click(shown.viewer, shown.world((5, 6, 7)))
     wait_until(gate.reached.is_set)
-    layer = shown.set.result.layer
+    layer = shown.layers.objects.layer
     with layer.block_history():
         for pressed in layer.mouse_drag_callbacks:
             pressed(layer, Press(layer, (5, 6, 7)))
@@ -171,13 +173,13 @@ def test_no_prompts_in_3d_and_the_tool_is_armed_after_it(window: Open) -> None:
     shown = window(IMAGE)
     shown.viewer.dims.ndisplay = 3
     spin(50)
-    shown.set.points.layer.add([[5, 6, 7]])
+    shown.layers.points.layer.add([[5, 6, 7]])
     shown.wait()
     assert shown.prompts == []
-    assert "2D view" in shown.panel.view.error
+    assert "2D view" in shown.panel.state.error
     shown.viewer.dims.ndisplay = 2
     spin(50)
-    assert shown.set.points.layer.mode == "add"
+    assert shown.layers.points.layer.mode == "add"
     shown.click((5, 6, 7))
     assert shown.prompts == [Point((5, 6, 7))]
 
@@ -187,7 +189,7 @@ def test_only_what_is_not_the_object_is_no_object(window: Open) -> None:
     shown.choose("point", positive=False)
     shown.click((5, 6, 7))
     assert shown.voxels() == {}
-    assert "mark the object too" in shown.panel.view.error
+    assert "mark the object too" in shown.panel.state.error
     shown.choose("point")
     shown.click((5, 16, 17))
     assert shown.labels[5, 16, 17] == 1
@@ -206,38 +208,38 @@ def test_a_model_that_cannot_be_loaded_is_given_back(window: Open) -> None:
     workspace._load = only_builtin  # type: ignore[method-assign]
     shown = window(IMAGE, workspace)
     shown.click((5, 6, 7))
-    shown.panel._parts.models.choose_folder("/nowhere")
+    shown.panel.parts.models.choose_folder("/nowhere")
     shown.wait()
-    assert "choose another" in shown.panel.view.error
-    assert shown.panel.view.model.currentData() == "builtin"
+    assert "choose another" in shown.panel.state.error
+    assert shown.panel.view.source.model.value == "builtin"
     shown.click((5, 16, 17))
     assert shown.labels[5, 16, 17] == 1
 
 
 def test_the_probability_is_cleared_and_hidden(window: Open) -> None:
     shown = window(IMAGE)
-    shown.panel.view.probability.click()
+    shown.panel.view.objects.options["probability"].native.click()
     shown.click((5, 6, 7))
     layer = shown.viewer.layers["image: probability"]
     assert layer.data.any()
-    shown.panel.view.undo.click()
+    shown.panel.view.prompts.undo.click()
     shown.wait()
     assert not layer.data.any()
-    shown.panel.view.probability.click()
+    shown.panel.view.objects.options["probability"].native.click()
     assert not layer.visible
 
 
 def test_new_and_renamed_images_are_in_the_list(window: Open) -> None:
     shown = window(IMAGE)
     shown.image.name = "other name"
-    assert shown.panel.view.image.currentText() == "other name"
-    shown.set.points.layer.mode = "pan_zoom"
+    assert shown.panel.view.source.image.name == "other name"
+    shown.layers.points.layer.mode = "pan_zoom"
     shown.viewer.layers.remove(shown.image)
     shown.wait()
-    assert "was removed" in shown.panel.view.error
+    assert "was removed" in shown.panel.state.error
     shown.viewer.add_image(IMAGE, name="new")
     shown.wait()
-    assert shown.panel.view.image.currentText() == "new"
+    assert shown.panel.view.source.image.name == "new"
     assert shown.client.source is not None
 
 
@@ -245,8 +247,8 @@ def test_a_2d_image_has_areas_and_no_slices(window: Open) -> None:
     shown = window(IMAGE[5], units=("um",) * 2)
     shown.click((6, 7))
     view = shown.panel.view
-    assert view.objects.horizontalHeaderItem(3).text() == "µm²"
-    assert view.prompts.item(0).text() == "+ Point"
+    assert view.objects.list.horizontalHeaderItem(3).text() == "µm²"
+    assert view.prompts.list.item(0).text() == "+ Point"
 
 
 @pytest.mark.parametrize(
@@ -266,13 +268,14 @@ def test_long_messages_do_not_grow_the_panel(window: Open) -> None:
         "",
         "Something was kept after napari had ended before its time, to be recovered.",
     ):
-        view.show_offer(offer)
-        view.show_error("Something is wrong, and this is what to do about it. " * 8, "Do it")
+        text = "Something is wrong, and this is what to do about it. " * 8
+        message = Message(Kind.PROBLEM, text, Action("Do it", print))
+        view.show_state(replace(shown.panel.state, offer=offer, message=message))
         spin(20)
         hint = view.minimumSizeHint()
         assert hint.width() <= 320
         assert hint.height() <= 900
-    view.show_offer("")
-    view.show_error("The point at (5, 500, 500) lies outside the image of shape (64, 128, 128).")
+    text = "The point at (5, 500, 500) lies outside the image of shape (64, 128, 128)."
+    view.show_state(replace(shown.panel.state, message=Message(Kind.PROBLEM, text)))
     spin(50)
-    assert view._message.verticalScrollBar().maximum() == 0, "usual messages are seen whole"
+    assert view.drawing.message.verticalScrollBar().maximum() == 0, "usual messages are seen whole"

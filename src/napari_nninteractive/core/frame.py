@@ -48,6 +48,11 @@ class Frame:
         return len(self.shape)
 
     @property
+    def channel_axis(self) -> int | None:
+        """Axis of the layer along which channels lie; None where there are none, and for colours of an RGB image."""
+        return self.channels if self.channels is not None and self.channels < self.ndim else None
+
+    @property
     def volume_shape(self) -> Index3:
         """(z, y, x) of the volume; z is 1 for a 2D image."""
         y, x = (self.shape[a] for a in self.spatial[-2:])
@@ -58,7 +63,7 @@ class Frame:
         return all(
             round(float(position[a])) == self.index[a]
             for a in range(self.ndim)
-            if a not in self.spatial and a != self.channels
+            if a not in self.spatial and a != self.channel_axis
         )
 
     def at(self, position: Sequence[float]) -> Frame:
@@ -82,29 +87,53 @@ class Frame:
         """Voxels (n, 3) as positions (n, axes) in the layer."""
         given = np.atleast_2d(np.asarray(voxels, np.float64))
         out = np.tile(np.asarray(self.index, np.float64), (len(given), 1))
-        if self.channels is not None and self.channels < self.ndim:
-            out[:, self.channels] = self.channel or 0
+        if self.channel_axis is not None:
+            out[:, self.channel_axis] = self.channel or 0
         out[:, list(self.spatial)] = given[:, 3 - len(self.spatial) :]
         return out
+
+    def mask_in_layer(
+        self, mask: NDArray[np.bool_], origin: Sequence[int]
+    ) -> tuple[tuple[int, ...], NDArray[np.bool_]]:
+        """Place a mask of the volume in the layer: at this time point and, of several channels, in the shown one.
+
+        Parameters
+        ----------
+        mask : ndarray of bool
+            (z, y, x); z is 1 for a 2D image.
+        origin : sequence of int
+            Its first voxel (z, y, x) in the volume.
+
+        Returns
+        -------
+        start : tuple of int
+            Its first voxel in the layer.
+        placed : ndarray of bool
+            The same voxels, with an axis for each of the layer: a view.
+        """
+        shape = [1] * self.ndim
+        for axis, size in zip(self.spatial, mask.shape[3 - len(self.spatial) :], strict=True):
+            shape[axis] = size
+        return tuple(int(v) for v in self.to_layer(origin)[0]), mask.reshape(shape)
 
     def key(self, box: Box) -> tuple[int | slice, ...]:
         """Index of a box of the volume in the result layer; all channels share the result."""
         slices = dict(zip(self.spatial, box.slices[3 - len(self.spatial) :], strict=True))
         return tuple(
-            slices.get(a, slice(None) if a == self.channels else self.index[a])
+            slices.get(a, slice(None) if a == self.channel_axis else self.index[a])
             for a in range(self.ndim)
         )
 
     def read(self, labels: Any, box: Box) -> NDArray[Any]:
         """Voxels (z, y, x) of a box in a layer of results; the first channel stands for all."""
-        key = tuple(0 if a == self.channels else k for a, k in enumerate(self.key(box)))
+        key = tuple(0 if a == self.channel_axis else k for a, k in enumerate(self.key(box)))
         return np.asarray(labels[key]).reshape(box.shape)
 
     def write(self, labels: Any, box: Box, values: NDArray[Any]) -> None:
         """Set voxels (z, y, x) of a box in a layer of results, at all channels."""
         flat = values.reshape(tuple(box.shape[3 - len(self.spatial) :]))
-        if self.channels is not None and self.channels < self.ndim:
-            before = sum(a < self.channels for a in self.spatial)
+        if self.channel_axis is not None:
+            before = sum(a < self.channel_axis for a in self.spatial)
             flat = np.expand_dims(flat, before)
         labels[self.key(box)] = flat
 

@@ -33,6 +33,7 @@ __all__ = [
     "licence_text",
     "registered",
     "resolve",
+    "use_cache_folder",
 ]
 
 BUILTIN = "builtin"
@@ -42,6 +43,7 @@ DownloadCallback = Callable[[int, int], object]
 _BUILTIN_FOLDER = Path(__file__).resolve().parent.parent / "models" / "builtin"
 _WEIGHTS = "fold_*/checkpoint_final.pth"
 _WANTED = ("*.json", "LICENSE*", "*.md", "fold_*/checkpoint_final.pth")
+_told_folder = ""  # by `use_cache_folder`
 _SPARE = 50_000_000  # bytes that a download leaves free on the disk
 
 
@@ -113,9 +115,15 @@ def _known() -> str:
     return ", ".join(model.id for model in _MODELS)
 
 
+def use_cache_folder(folder: str | Path) -> None:
+    """Keep downloads below a folder from now on, in this process; with "" in the usual place."""
+    global _told_folder
+    _told_folder = str(folder)
+
+
 def cache_folder() -> Path:
-    """Folder of the downloads: below what the variable NAPARI_NNINTERACTIVE_CACHE names, else the user's cache."""
-    named = os.environ.get(CACHE_VARIABLE)
+    """Folder of the downloads, below the first of: the variable, what `use_cache_folder` was told, the user's cache."""
+    named = os.environ.get(CACHE_VARIABLE) or _told_folder
     if named:
         return Path(named).expanduser().absolute() / "models"
     import platformdirs

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from napari.settings import get_plugin_settings
 from napari.utils.colormaps.standardize_color import transform_color
 
 from napari_nninteractive._distribution import distribution_name
-from napari_nninteractive.engine.registry import CACHE_VARIABLE
-from napari_nninteractive.plugin.layers.style import COLOURS
+from napari_nninteractive.plugin.layers.style import SignColours
 
 __all__ = ["Settings", "read_settings"]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Settings of the plugin; the defaults are those of the manifest."""
+    """Settings of the plugin; the defaults are those of the manifest.
+
+    Attributes
+    ----------
+    auto_run : bool
+        Predict after each prompt.
+    precision : str
+        "auto", "fp32", "bf16" or "fp16".
+    cache_folder : str
+        For downloaded models; "" for the usual place.
+    colours : SignColours
+        Of the prompts.
+    """
 
     auto_run: bool = True
     precision: str = "auto"
     cache_folder: str = ""
-    positive_colour: str = COLOURS[True]
-    negative_colour: str = COLOURS[False]
-
-    def use_cache(self) -> None:
-        """Let downloads go to the folder of the settings; a variable that is set already wins."""
-        if self.cache_folder:
-            os.environ.setdefault(CACHE_VARIABLE, self.cache_folder)
+    colours: SignColours = field(default_factory=SignColours)
 
 
 def read_settings() -> Settings:
@@ -37,12 +41,15 @@ def read_settings() -> Settings:
         saved = get_plugin_settings(distribution_name())
     except KeyError:
         return Settings()
+    usual = SignColours()
     return Settings(
         auto_run=bool(saved.prompts.auto_run),
         precision=str(saved.engine.precision),
         cache_folder=str(saved.engine.cache_folder).strip(),
-        positive_colour=_colour(saved.prompts.positive_colour, COLOURS[True]),
-        negative_colour=_colour(saved.prompts.negative_colour, COLOURS[False]),
+        colours=SignColours(
+            _colour(saved.prompts.positive_colour, usual.positive),
+            _colour(saved.prompts.negative_colour, usual.negative),
+        ),
     )
 
 

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Labels
 from psygnal import Signal
 
-from napari_nninteractive.core.box import Box
-from napari_nninteractive.core.frame import Frame, frame_of, voxel_size
+from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import Prompt
+from napari_nninteractive.engine.results import Prediction
 from napari_nninteractive.errors import ImageError, NNInteractiveError, PromptError
-from napari_nninteractive.plugin.layers import drawings
+from napari_nninteractive.plugin.layers import image_layer
+from napari_nninteractive.plugin.layers.drawings import Drawing, prompt_of
 from napari_nninteractive.plugin.layers.layer_set import LayerSet
 from napari_nninteractive.plugin.layers.objects import ObjectsLayer
-from napari_nninteractive.plugin.layers.prompts import Drawing
-from napari_nninteractive.plugin.layers.style import KEY, Tool
+from napari_nninteractive.plugin.layers.probability import ProbabilityLayer
+from napari_nninteractive.plugin.layers.style import GEOMETRY, KEY, SignColours
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.commands import ImageSource, PlacedPrompt, Stroke
+from napari_nninteractive.workspace.commands import ImageSource, PlacedPrompt
 
-__all__ = ["FLAT_ONLY", "ViewerLink"]
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.utils.events import Event
 
-FLAT_ONLY = "Prompts are drawn in slices: go back to the 2D view with the second button below the list of layers."
+__all__ = ["FlatOnlyError", "ViewerLink"]
+
+_FLAT_ONLY = "Prompts are drawn in slices: go back to the 2D view with the second button below the list of layers."
 _HIDDEN = "The prompts' layer is hidden, so clicks draw nothing: show it again, or press a tool."
 _UNSEEN = "The layer of objects is hidden: what is found does not show."
-_SIDE = 64  # corners of the polygon that stands for an ellipse
-_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+
+
+class FlatOnlyError(PromptError):
+    """Something was to be drawn while the viewer shows 3D."""
+
+    def __init__(self) -> None:
+        super().__init__(_FLAT_ONLY)
 
 
 class ViewerLink:
@@ -35,163 +44,136 @@ class ViewerLink:
 
     Parameters
     ----------
-    viewer : napari.Viewer
-        The viewer, or napari's public proxy of it.
+    viewer : ViewerModel
+        The viewer, with a window or without, or napari's public proxy of it.
     client : WorkspaceClient
         Gets the prompts.
-    keys : callable
-        Gives what our layers' keys do.
+    colours : SignColours
+        Of the prompts.
     """
 
-    image_changed = Signal()
-    failed = Signal(object)
+    image_chosen = Signal()  # before it is opened
+    opened = Signal()  # the layers of the image are there: to be armed
+    image_changed = Signal()  # the image, its frame, or the size of its voxels
+    choices_changed = Signal()  # the layers to choose from, or their names
+    failed = Signal(object)  # the exception
     hinted = Signal(str)
 
     def __init__(
-        self,
-        viewer: Any,
-        client: WorkspaceClient,
-        keys: Callable[[], dict[str, Callable[[], object]]] = dict,
+        self, viewer: ViewerModel, client: WorkspaceClient, colours: SignColours | None = None
     ) -> None:
-        self._viewer, self._client, self._keys = viewer, client, keys
-        self._set: LayerSet | None = None
-        self._image: Any = None
+        self._viewer, self._client = viewer, client
+        self._colours = colours or SignColours()
+        self._keys: Mapping[str, Callable[[], object]] = {}
+        self._layers: LayerSet | None = None
+        self._image: Image | None = None
         self._channel: int | None = None
         self._version = 0
-        self._painting = (
-            0  # number of the object that was the current one when its layer was last told
-        )
-        self._results: dict[str, ObjectsLayer] = {}
-        self.tool: Tool = "point"
-        self.positive = True
-        client.prompts_changed.connect(self._show)
-        client.frame_wanted.connect(self._go_to_frame)
-        viewer.layers.events.removed.connect(self._on_removed)
+        # Last number that the layer of objects was told to paint with.
+        self._told_number = 0
+        self._known_objects: dict[str, ObjectsLayer] = {}
+        self._probability = ProbabilityLayer(viewer)
+        # Whether the image was opened because it came into the viewer: then other layers may still follow it.
+        self._opened_by_insertion = False
+        layers = viewer.layers
+        self._connections: list[tuple[Any, Callable[..., object]]] = [
+            (client.prompts_changed, self._show),
+            (client.predicted, self._show_probability),
+            (client.changed_without_prediction, self._clear_probability),
+            (client.frame_wanted, self._go_to_frame),
+            (layers.events.inserted, self._on_inserted),
+            (layers.events.removed, self._on_removed),
+            (layers.events.reordered, self._on_listed),
+            (layers.events.renamed, self._on_listed),
+        ]
+        for signal, slot in self._connections:
+            signal.connect(slot)
 
     # Images
 
     @property
-    def image(self) -> Any:
+    def image(self) -> Image | None:
         """Image layer that is segmented, or None."""
         return self._image
 
     @property
-    def set(self) -> LayerSet | None:
-        """Its layers."""
-        return self._set
+    def layers(self) -> LayerSet | None:
+        """The layers made for it."""
+        return self._layers
 
-    def images(self) -> list[Any]:
+    def images(self) -> list[Image]:
         """Image layers of the viewer that can be segmented."""
-        return [
-            layer
-            for layer in self._viewer.layers
-            if isinstance(layer, Image) and KEY not in layer.metadata
-        ]
+        return [x for x in self._viewer.layers if isinstance(x, Image) and KEY not in x.metadata]
 
-    def choose(self, image: Any | None, channel: int | None = None) -> None:
-        """Segment an image layer, or one channel of it; None for no image. One that cannot be: the last stays."""
-        before = (None, None) if self._image is image else (self._image, self._channel)
-        if self._set is not None and (image is None or self._set.image is not image):
-            left = self._set
-            self._close_set()
-            left.set_visible(False)
-        self._listen(on=False)
-        self._image, self._channel = image, channel
-        self._listen(on=True)
-        if image is None:
-            self._client.close_image()
-        elif not self._try_open(*before):
-            return
+    def other_labels(self) -> list[Labels]:
+        """Labels layers of the viewer that the plugin did not make."""
+        return [x for x in self._viewer.layers if isinstance(x, Labels) and KEY not in x.metadata]
+
+    def bind(self, keys: Mapping[str, Callable[[], object]]) -> None:
+        """Bind keys on the layers made for each image that is chosen from now on."""
+        self._keys = keys
+
+    def start(self) -> None:
+        """Choose the active image, or the top one; nothing where there is none."""
+        images = self.images()
+        active = self._viewer.layers.selection.active
+        if images:
+            self.choose(next((i for i in images if i == active), images[-1]))
+
+    def choose(self, image: Image | None, channel: int | None = None) -> None:
+        """Segment an image layer, or one channel of it; None for no image.
+
+        One that cannot be segmented is said, and the last one stays.
+        """
+        self.image_chosen.emit()
+        before = (self._image, self._channel)
+        problem = self._switch(image, channel)
+        left = (self._image, self._channel) != before
+        if problem is not None and left and self._switch(*before) is not None:
+            self._switch(None, None)
         self.image_changed.emit()
+        self.opened.emit()
+        if problem is not None:
+            self.failed.emit(problem)
+
+    def choose_channel(self, channel: int | None) -> None:
+        """Segment one channel of the image, or with None the mean of all."""
+        self.choose(self._image, channel)
+
+    def finish_opening(self) -> None:
+        """Tell again that the image is open, when all that came with it is there: napari selects each new layer."""
+        if self._opened_by_insertion:
+            self._opened_by_insertion = False
+            self.opened.emit()
+
+    def restore_layers(self) -> None:
+        """Make the layers of the image that were removed."""
+        if self._image is not None and self._layers is None:
+            self._reopen()
 
     def follow(self) -> None:
         """Go to the time point that the viewer shows."""
         source = self._client.source
-        if (
-            self._image is not None
-            and source is not None
-            and self._frame(self._position()) != source.frame
-            and self._try_open()
-        ):
+        if self._image is None or source is None:
+            return
+        if self._frame_in_view(self._image, self._channel) != source.frame and self._reopen():
             self.image_changed.emit()
 
-    # Tools
-
-    def arm(self, tool: Tool | None = None, *, positive: bool | None = None) -> None:
-        """Draw with a tool and a sign from now on; those of before by default."""
-        self.tool = self.tool if tool is None else tool
-        self.positive = self.positive if positive is None else positive
-        if self._image is not None and self._set is None:
-            self._try_open()
-        if self._set is not None:
-            self._set.arm(self._viewer, self.tool, positive=self.positive)
-
-    def flip_selected(self) -> bool:
-        """Flip the sign of the selected prompts. Returns whether there were any."""
-        uids = self._set.selected() if self._set is not None else []
-        self._client.flip(uids)
-        return bool(uids)
-
-    def go_to(self, placed: PlacedPrompt) -> None:
-        """Bring the viewer to a prompt, and select it in its layer."""
-        if self._set is not None:
-            self._set.select(placed.uid)
-        source = self._client.source
-        if source is None or self._image is None:
-            return
-        box = placed.prompt.bounds
-        middle = [(a + b - 1) // 2 for a, b in zip(box.start, box.stop, strict=True)]
-        centre = source.frame.to_layer(middle)[0]
-        world = self._image.data_to_world(centre)
-        ndim = self._viewer.dims.ndim
-        for axis, value in enumerate(world, start=ndim - len(world)):
-            self._viewer.dims.set_point(axis, value)
-
-    def start_from(self, layer: Any) -> None:
-        """Start the current object from the selected label of a Labels layer."""
-        source = self._client.source
-        if source is None:
-            return
-        data, label, frame = layer.data, int(layer.selected_label), source.frame
-        if not self._lies_on_image(layer):
-            self.failed.emit(
-                PromptError(
-                    f"{layer.name} lies elsewhere than the image, or has other voxels: save it on the voxels of the "
-                    "image first, or give both the same scale and place."
-                )
-            )
-            return
-        if tuple(data.shape) == frame.shape:
-            box = Box.of_shape(frame.volume_shape)
-            self._client.start_from(lambda: frame.read(data, box) == label)
-        elif tuple(data.shape) == frame.volume_shape[3 - len(frame.spatial) :]:
-            shape = frame.volume_shape
-            self._client.start_from(lambda: (np.asarray(data) == label).reshape(shape))
-        else:
-            self.failed.emit(
-                PromptError(
-                    f"{layer.name} has {data.shape} voxels, but the image has {frame.shape}; choose another."
-                )
-            )
-
-    # DrawingListener: what the layers report
+    # DrawingListener: what the layers of prompts report
 
     def add(self, drawing: Drawing) -> int | None:
         """Something was drawn."""
-        if self._viewer.dims.ndisplay == 3:
-            self.failed.emit(PromptError(FLAT_ONLY))
-            return None
         try:
-            frame = self._frame_of(drawing)
-            prompt = self._prompt(drawing, frame)
+            frame, prompt = self._understand(drawing)
         except NNInteractiveError as error:
             self.failed.emit(error)
             return None
         source = self._client.source
-        elsewhere = source is None or source.frame != frame  # drawn before the panel followed
+        # Drawn at a time point before the panel followed the viewer to it.
+        elsewhere = source is None or source.frame != frame
         if elsewhere:
             self._open(frame)
-        uid = self._client.add(prompt, _outline(drawing))
+        uid = self._client.add(prompt, drawing.outline)
         if elsewhere:
             self.image_changed.emit()
         return uid
@@ -199,155 +181,127 @@ class ViewerLink:
     def move(self, uid: int, drawing: Drawing) -> bool:
         """Something was moved or reshaped."""
         try:
-            frame = self._frame_of(drawing)
+            frame, prompt = self._understand(drawing)
             source = self._client.source
             if source is None or source.frame != frame:
                 raise PromptError(
                     "A prompt cannot move to another time point; draw a new one there."
                 )
-            prompt = self._prompt(drawing, frame)
         except NNInteractiveError as error:
             self.failed.emit(error)
             return False
-        self._client.move(uid, prompt, _outline(drawing))
+        self._client.move(uid, prompt, drawing.outline)
         return True
 
     def remove(self, uid: int) -> None:
         """Something was deleted."""
         self._client.remove(uid)
 
-    def painted(self, stroke: Stroke) -> None:
-        """Something was painted into the objects."""
-        self._client.painted(stroke)
+    # The rest of what is shown
 
-    def recount(self) -> None:
-        """Voxels may have to be counted anew."""
-        self._client.recount()
-
-    def picked(self, label: int) -> None:
-        """An object was picked in the result: go on with it."""
-        self._client.select_object(label)
-
-    def owner(self, number: int) -> int:
-        """Label of the object that voxels painted with a number go to."""
-        return self._client.owner(number)
+    def show_probability(self, shown: bool) -> None:
+        """Show or hide the layer of the network's probability, where there is one."""
+        if self._image is not None:
+            self._probability.set_visible(self._image, shown)
 
     def close(self) -> None:
         """Listen no more; the user's work stays in the viewer."""
-        self._close_set()
-        self._results.clear()
+        self._close_layers()
+        self._known_objects.clear()
         self._listen(on=False)
-        self._client.prompts_changed.disconnect(self._show)
-        self._client.frame_wanted.disconnect(self._go_to_frame)
-        self._viewer.layers.events.removed.disconnect(self._on_removed)
-        self._viewer = self._image = None
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+        self._connections.clear()
+        self._keys = {}
+        self._image = None
 
     # Inside
 
-    def _position(self) -> Sequence[float]:
-        """Where the viewer stands, in data coordinates of the image."""
-        world = self._viewer.dims.point[-self._image.ndim :]
-        return [float(v) for v in self._image.world_to_data(world)]
+    def _frame_in_view(self, image: Image, channel: int | None) -> Frame:
+        position = image_layer.position_in_view(image, self._viewer.dims)
+        return image_layer.frame_at(image, position, channel)
 
-    def _frame(self, position: Sequence[float]) -> Frame:
-        image = self._image
-        data = image.data[0] if image.multiscale else image.data
-        return frame_of(
-            data.shape, image.axis_labels, rgb=image.rgb, position=position, channel=self._channel
-        )
-
-    def _frame_of(self, drawing: Drawing) -> Frame:
+    def _understand(self, drawing: Drawing) -> tuple[Frame, Prompt]:
+        """Where something was drawn, and which prompt it is."""
+        if self._viewer.dims.ndisplay == 3:
+            raise FlatOnlyError
         if self._image is None:
             raise PromptError("There is no image to segment: open one, then choose it at the top.")
-        return self._frame(drawing.vertices[0].tolist())
+        frame = image_layer.frame_at(self._image, drawing.vertices[0].tolist(), self._channel)
+        return frame, prompt_of(drawing, frame, image_layer.depth_axis(self._viewer.dims, frame))
 
-    def _try_open(self, instead: Any | None = None, channel: int | None = None) -> bool:
-        """Open the image where the viewer stands; one that cannot be segmented is said, and another one taken."""
+    def _switch(self, image: Image | None, channel: int | None) -> Exception | None:
+        """Leave the image for another, or for none. Returns why that cannot be: before anything changed, if it can."""
         try:
-            self._open(self._frame(self._position()))
-        except (NNInteractiveError, MemoryError) as error:
+            frame = None if image is None else self._frame_in_view(image, channel)
+            if self._layers is not None and self._layers.image != image:
+                left = self._layers
+                self._close_layers()
+                left.hide_prompts()
             self._listen(on=False)
-            self._image = None  # nothing to go back to a second time
-            self.choose(instead, channel)
-            self.failed.emit(error)
-            return False
-        return True
+            self._image, self._channel = image, channel
+            self._listen(on=True)
+            if frame is None:
+                self._client.close_image()
+            else:
+                self._open(frame)
+        except (NNInteractiveError, MemoryError) as error:
+            return error
+        return None
 
-    def _lies_on_image(self, layer: Any) -> bool:
-        """Whether the voxels of a layer lie on those of the image, along the axes that it has."""
-        n = min(layer.ndim, self._image.ndim)
-        corners = np.vstack([np.zeros(n), np.diag(np.asarray(layer.data.shape[-n:], float))])
-
-        def places(of: Any) -> Any:
-            world = [of.data_to_world(np.pad(c, (of.ndim - n, 0)))[-n:] for c in corners]
-            return np.asarray(world)
-
-        at = np.asarray(self._image.data_to_world(np.zeros(self._image.ndim)))
-        units = np.eye(self._image.ndim)[-n:]
-        edge = min(np.linalg.norm(np.asarray(self._image.data_to_world(u)) - at) for u in units)
-        return bool(np.abs(places(layer) - places(self._image)).max() <= 0.5 * edge)
+    def _reopen(self) -> bool:
+        """Open the image where the viewer stands; one that cannot be segmented any more is closed, and that said."""
+        problem = self._switch(self._image, self._channel)
+        if problem is not None:
+            self._switch(None, None)
+            self.image_changed.emit()
+            self.failed.emit(problem)
+        return problem is None
 
     def _open(self, frame: Frame) -> None:
         """Make the layers of the image, where there are none, and tell the client."""
         image = self._image
-        if self._set is None:
-            self._set = LayerSet(self._viewer, image, frame, self, self, self._results)
-            self._set.bind(self._keys())
-            for layer in self._set.layers:
+        if image is None:
+            return
+        if self._layers is None:
+            self._layers = LayerSet(
+                self._viewer, image, frame, self, self._client, self._known_objects, self._colours
+            )
+            self._layers.bind(self._keys)
+            for layer in self._layers.layers:
                 layer.events.visible.connect(self._on_visible)
-        data = image.data[0] if image.multiscale else image.data
-        corners = np.vstack([np.zeros(frame.ndim), np.eye(frame.ndim)])
-        world = [image.data_to_world(corner) for corner in corners]
-        result = self._set.result
-        existing = (
-            None if self._set.is_new else result.count
-        )  # takes a while: only where it is needed
-        self._set.is_new = True
-        size = voxel_size(world, frame)
+        objects = self._layers.objects
+        # Counting takes a while, so it is done only where it is needed.
+        existing = objects.count if self._layers.uncounted else None
+        self._layers.uncounted = False
+        data, size = image_layer.array_of(image), image_layer.spacing_of(image, frame)
         source = ImageSource(str(image.unique_id), data, frame, size, self._version)
-        self._client.open(source, result, existing)
-
-    def _prompt(self, drawing: Drawing, frame: Frame) -> Prompt:
-        sign = {"positive": drawing.positive}
-        match drawing.kind:
-            case "point":
-                return drawings.point(drawing.vertices[0].tolist(), frame, **sign)
-            case "rectangle":
-                return drawings.box_prompt(drawing.vertices, frame, self._depth(frame), **sign)
-            case "ellipse":
-                corners = _round(drawing.vertices)
-                return drawings.lasso(corners, frame, self._depth(frame), **sign)
-            case "polygon" | "path":
-                return drawings.lasso(drawing.vertices, frame, self._depth(frame), **sign)
-            case "scribble" if drawing.mask is not None:
-                start = drawing.vertices[0].astype(int).tolist()
-                return drawings.scribble(drawing.mask, start, frame, **sign)
-        raise PromptError(
-            f"A {drawing.kind} is no prompt: draw a box, a lasso, or paint with the scribble tool."
-        )
-
-    def _depth(self, frame: Frame) -> int | None:
-        """Axis of the layer that the viewer looks along."""
-        hidden = [
-            a - (self._viewer.dims.ndim - frame.ndim) for a in self._viewer.dims.not_displayed
-        ]
-        return next((a for a in reversed(hidden) if a in frame.spatial), None)
+        self._client.open(source, objects, existing)
 
     def _show(self, placed: tuple[PlacedPrompt, ...]) -> None:
         source = self._client.source
-        if self._set is not None and source is not None:
-            self._set.show(placed, source.frame)
+        if self._layers is not None and source is not None:
+            self._layers.show(placed, source.frame)
             number = self._client.table.labels.number(self._client.label)
-            if number != self._painting:  # else the user may paint with another
-                self._set.result.choose(number)
-                self._painting = number
+            # Only a new one is told: else the user may paint with another.
+            if number != self._told_number:
+                self._layers.objects.choose(number)
+                self._told_number = number
 
-    def _close_set(self) -> None:
-        if self._set is not None:
-            for layer in self._set.layers:
+    def _show_probability(self, source: ImageSource, prediction: Prediction) -> None:
+        if source is self._client.source and self._image is not None:
+            self._probability.show(self._image, source.frame, prediction)
+
+    def _clear_probability(self) -> None:
+        if self._image is not None:
+            self._probability.clear(self._image)
+
+    def _close_layers(self) -> None:
+        if self._layers is not None:
+            for layer in self._layers.layers:
                 layer.events.visible.disconnect(self._on_visible)
-            self._set.close()
-            self._set = None
+            self._layers.close()
+            self._layers = None
 
     def _listen(self, *, on: bool) -> None:
         """Follow the data and the place in space of the image, or no longer."""
@@ -355,72 +309,73 @@ class ViewerLink:
             events = self._image.events
             for event, slot in (
                 (events.data, self._on_data),
-                *((getattr(events, name), self._on_space) for name in _PLACE),
+                *((getattr(events, name), self._on_space) for name in GEOMETRY),
             ):
                 (event.connect if on else event.disconnect)(slot)
-
-    def _on_space(self, _event: Any) -> None:
-        """The image lies elsewhere now: our layers follow, and volumes are counted with the new voxels."""
-        if self._set is not None and self._image is not None:
-            self._set.align(self._image)
-            self._version += 1
-            if self._try_open():
-                self.image_changed.emit()
 
     def _go_to_frame(self, frame: Frame) -> None:
         """Show a time point and channel, and segment there."""
         if self._image is None:
             return
         self._channel = frame.channel
-        world = self._image.data_to_world(frame.to_layer((0, 0, 0))[0])
-        first = self._viewer.dims.ndim - frame.ndim
-        for axis in range(frame.ndim):
-            if axis not in frame.spatial and axis != frame.channels:
-                self._viewer.dims.set_point(first + axis, world[axis])
+        axes = [a for a in range(frame.ndim) if a not in (*frame.spatial, frame.channel_axis)]
+        position = frame.to_layer((0, 0, 0))[0].tolist()
+        image_layer.go_to(self._viewer.dims, self._image, position, axes)
         self._open(frame)
         self.image_changed.emit()
 
-    def _on_data(self, _event: Any) -> None:
+    # What happens in the viewer
+
+    def _on_space(self, _event: Event) -> None:
+        """The image lies elsewhere now: its layers follow, and volumes are counted with the new voxels."""
+        if self._layers is not None and self._image is not None:
+            self._layers.align()
+            self._probability.align(self._image)
+            self._version += 1
+            if self._reopen():
+                self.image_changed.emit()
+
+    def _on_data(self, _event: Event) -> None:
         """The image holds other data now: read it again, and make other layers if its shape is another."""
         source = self._client.source
         self._version += 1
-        data = self._image.data[0] if self._image.multiscale else self._image.data
-        shape = data.shape[:-1] if self._image.rgb else data.shape
-        if source is not None and source.frame.shape != tuple(shape):
-            self._close_set()
-            self.arm()
-        if self._image is not None and self._try_open():
+        if self._image is None:
+            return
+        if source is not None and source.frame.shape != image_layer.voxel_shape(self._image):
+            self._close_layers()
+        made = self._layers is None
+        if self._reopen():
             self.image_changed.emit()
+            if made:
+                self.opened.emit()
 
-    def _on_visible(self, event: Any) -> None:
+    def _on_visible(self, event: Event) -> None:
         """Say why clicks do nothing where the user hid the layer that is drawn in, or why nothing shows."""
         layer = event.source
-        if layer.visible or self._set is None:
+        if layer.visible or self._layers is None:
             return
-        if layer == self._set.result.layer:
+        if layer == self._layers.objects.layer:
             self.hinted.emit(_UNSEEN)
         elif self._viewer.layers.selection.active == layer:
             self.hinted.emit(_HIDDEN)
 
-    def _on_removed(self, event: Any) -> None:
+    def _on_listed(self, _event: Event) -> None:
+        self.choices_changed.emit()
+
+    def _on_inserted(self, _event: Event) -> None:
+        self.choices_changed.emit()
+        if self._image is None and self.images():
+            self._opened_by_insertion = True
+            self.start()
+
+    def _on_removed(self, event: Event) -> None:
+        self.choices_changed.emit()
         if self._image is not None and event.value == self._image:
-            self.choose(None)
+            self._switch(None, None)
+            self.image_changed.emit()
             self.failed.emit(ImageError("The image was removed; its objects stay. Choose another."))
-        elif self._set is not None and self._set.owns(event.value):
-            self._close_set()
+        elif self._layers is not None and self._layers.owns(event.value):
+            self._close_layers()
             self.failed.emit(
                 ImageError("A layer of the panel was removed: press a tool to get a new one.")
             )
-
-
-def _outline(drawing: Drawing) -> Any:
-    """What to show again for a prompt; a scribble shows its own voxels."""
-    return None if drawing.kind == "scribble" else drawing.vertices
-
-
-def _round(corners: Any) -> Any:
-    """Polygon of an ellipse, of which napari tells the corners of the box round it, in order."""
-    first, second, _, last = np.asarray(corners, np.float64)
-    middle = (second + last) / 2
-    turn = np.linspace(0, 2 * np.pi, _SIDE, endpoint=False)[:, None]
-    return middle + np.cos(turn) * (second - first) / 2 + np.sin(turn) * (last - first) / 2

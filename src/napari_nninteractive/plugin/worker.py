@@ -65,6 +65,12 @@ class Worker(QObject):
         """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end of the thread after `close`. Returns whether it has ended."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return not self.alive
+
     def submit(
         self,
         run: Callable[[Call], Any],

@@ -7,18 +7,104 @@ and the prompts (z, y, x) stands a `Frame`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from skimage.draw import polygon
-from skimage.measure import find_contours
 
 from napari_nninteractive.core.box import Index3
 from napari_nninteractive.core.frame import Frame
-from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Scribble
+from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Prompt, Scribble
 from napari_nninteractive.errors import PromptError
 
-__all__ = ["box_prompt", "lasso", "outline", "point", "scribble"]
+__all__ = [
+    "Drawing",
+    "DrawingListener",
+    "box_prompt",
+    "lasso",
+    "outline",
+    "point",
+    "prompt_of",
+    "scribble",
+]
+
+_SIDE = 64  # corners of the polygon that stands for an ellipse
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """Something drawn in a layer.
+
+    Attributes
+    ----------
+    kind : str
+        "point", "scribble", or napari's type of a shape.
+    positive : bool
+        Its sign.
+    vertices : ndarray
+        (n, axes) in the layer; of a scribble the first voxel of its mask.
+    mask : ndarray or None
+        Painted voxels of a scribble, an axis for each of the layer.
+    """
+
+    kind: str
+    positive: bool
+    vertices: NDArray[np.float64]
+    mask: NDArray[np.bool_] | None = None
+
+    @property
+    def outline(self) -> NDArray[np.float64] | None:
+        """What to show again for its prompt; None for a scribble, which shows its own voxels."""
+        return None if self.kind == "scribble" else self.vertices
+
+
+class DrawingListener(Protocol):
+    """Who is told what the user draws."""
+
+    def add(self, drawing: Drawing) -> int | None:
+        """Something new; returns the uid of its prompt, or None where it cannot be used."""
+
+    def move(self, uid: int, drawing: Drawing) -> bool:
+        """Something was changed; returns whether it can be used."""
+
+    def remove(self, uid: int) -> None:
+        """Something was deleted."""
+
+
+def prompt_of(drawing: Drawing, frame: Frame, depth: int | None = None) -> Prompt:
+    """Prompt that a drawing stands for.
+
+    Parameters
+    ----------
+    drawing : Drawing
+        In a layer that lies on the image, voxel by voxel.
+    frame : Frame
+        Which axes are space.
+    depth : int, optional
+        Axis of the layer across which was drawn; by default the one with the smallest extent.
+
+    Raises
+    ------
+    PromptError
+        If it is no prompt, or lies outside the image.
+    """
+    positive, vertices = drawing.positive, drawing.vertices
+    match drawing.kind:
+        case "point":
+            return point(vertices[0].tolist(), frame, positive=positive)
+        case "rectangle":
+            return box_prompt(vertices, frame, depth, positive=positive)
+        case "ellipse":
+            return lasso(_ellipse(vertices), frame, depth, positive=positive)
+        case "polygon" | "path":
+            return lasso(vertices, frame, depth, positive=positive)
+        case "scribble" if drawing.mask is not None:
+            start = vertices[0].astype(int).tolist()
+            return scribble(drawing.mask, start, frame, positive=positive)
+    raise PromptError(
+        f"A {drawing.kind} is no prompt: draw a box, a lasso, or paint with the scribble tool."
+    )
 
 
 def point(position: Sequence[float], frame: Frame, *, positive: bool = True) -> Point:
@@ -65,6 +151,8 @@ def lasso(
     PromptError
         If it lies wholly outside the image.
     """
+    from skimage.draw import polygon  # late: it loads much, and the first click needs none of it
+
     voxels = frame.to_voxels(vertices)
     axis = _flat_axis(voxels, frame, depth)
     across = [a for a in range(3) if a != axis]
@@ -122,8 +210,7 @@ def outline(prompt: BoxPrompt | Lasso, frame: Frame) -> NDArray[np.float64]:
         for column, a in enumerate((rows, columns)):
             corners[:, a] = np.where(flat[:, column], high[a], low[a])
         return frame.to_layer(corners)
-    # Imported when used: it loads scipy.stats, which would make up half of the time to open the panel.
-    from skimage.measure import approximate_polygon
+    from skimage.measure import approximate_polygon, find_contours  # late, as in `lasso`
 
     mask = np.pad(prompt.mask.any(axis=axis), 1)
     contours = find_contours(mask.astype(np.float32), 0.5)  # type: ignore[no-untyped-call]
@@ -134,6 +221,15 @@ def outline(prompt: BoxPrompt | Lasso, frame: Frame) -> NDArray[np.float64]:
     vertices[:, rows] = simple[:, 0] + box.start[rows]
     vertices[:, columns] = simple[:, 1] + box.start[columns]
     return frame.to_layer(vertices)
+
+
+def _ellipse(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Polygon of an ellipse, of which napari tells the corners of the box round it, in order."""
+    first, second, _, last = np.asarray(corners, np.float64)
+    middle = (second + last) / 2
+    turn = np.linspace(0, 2 * np.pi, _SIDE, endpoint=False)[:, None]
+    polygon = middle + np.cos(turn) * (second - first) / 2 + np.sin(turn) * (last - first) / 2
+    return np.asarray(polygon)
 
 
 def _flat_axis(voxels: NDArray[np.float64], frame: Frame, depth: int | None) -> int:

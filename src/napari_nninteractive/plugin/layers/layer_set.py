@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 
 from napari_nninteractive.core.frame import Frame
+from napari_nninteractive.plugin.layers.drawings import DrawingListener
 from napari_nninteractive.plugin.layers.objects import ObjectsLayer, PaintListener
-from napari_nninteractive.plugin.layers.prompts import DrawingListener, PointPrompts, ShapePrompts
+from napari_nninteractive.plugin.layers.prompts import PointPrompts, ShapePrompts
 from napari_nninteractive.plugin.layers.scribbles import ScribblePrompts
-from napari_nninteractive.plugin.layers.style import Tool, aligned, role_of
+from napari_nninteractive.plugin.layers.style import SignColours, Tool, align, role_of
 from napari_nninteractive.workspace.commands import PlacedPrompt
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+    from napari.utils.events import Event
 
 __all__ = ["LayerSet"]
 
@@ -31,7 +37,7 @@ class LayerSet:
 
     Parameters
     ----------
-    viewer : napari.Viewer
+    viewer : ViewerModel
         Where to add them.
     image : Image
         What they lie on.
@@ -41,91 +47,98 @@ class LayerSet:
         Told what is drawn.
     paint : PaintListener
         Told what the user does with the objects.
-    results : dict
-        Results by the id of their layer: those that are known are used again, and others are added.
+    known : dict
+        Layers of objects by their id: those that are known are used again, and others are added.
+    colours : SignColours
+        Of the prompts.
+
+    Attributes
+    ----------
+    uncounted : bool
+        Whether the layer of objects was there before, so that it may hold some that nobody has counted yet.
     """
 
     def __init__(
         self,
-        viewer: Any,
-        image: Any,
+        viewer: ViewerModel,
+        image: Image,
         frame: Frame,
         drawings: DrawingListener,
         paint: PaintListener,
-        results: dict[str, ObjectsLayer],
+        known: dict[str, ObjectsLayer],
+        colours: SignColours,
     ) -> None:
-        self.image = image
-        found: dict[str | None, Any] = {}
-        for layer in viewer.layers:  # a copy that the user made lies above the original
-            if _fits(layer, frame.shape):
-                found.setdefault(role_of(layer, image), layer)
+        self.image, self._viewer = image, viewer
+        found = _ours(viewer, image, frame.shape)
+        self.uncounted = ObjectsLayer.role in found
         extent = float(max(frame.shape[a] for a in frame.spatial[-2:]))
 
-        def layer_of(role: str, make: Callable[[], Any]) -> Any:
+        def layer_of(role: str, make: Callable[[], Layer]) -> Layer:
             if role not in found:
                 found[role] = make()
                 viewer.add_layer(found[role])
             return found[role]
 
-        self.is_new = ObjectsLayer.role not in found
+        # In this order: what is drawn lies above the objects.
         layer = layer_of(ObjectsLayer.role, lambda: ObjectsLayer.make(image, frame.shape))
         key = str(layer.unique_id)
-        if key not in results:
-            results[key] = ObjectsLayer(layer, paint)
-        self.result = results[key]
-        self.result.listen()
-        in_layer = frame.channels is not None and frame.channels < frame.ndim
-        self.result.labels.channel_axis = frame.channels if in_layer else None
-        self.strokes = ScribblePrompts(
-            layer_of(
-                ScribblePrompts.role, lambda: ScribblePrompts.make(image, frame.shape, extent)
-            ),
-            drawings,
+        if key not in known:
+            known[key] = ObjectsLayer(layer, paint)
+        self.objects = known[key]
+        self.objects.listen()
+        self.objects.labels.channel_axis = frame.channel_axis
+        layer = layer_of(
+            ScribblePrompts.role, lambda: ScribblePrompts.make(image, frame.shape, extent)
         )
-        self.shapes = ShapePrompts(
-            layer_of(ShapePrompts.role, lambda: ShapePrompts.make(image, frame.ndim, extent)),
-            drawings,
-        )
-        self.points = PointPrompts(
-            layer_of(PointPrompts.role, lambda: PointPrompts.make(image, frame.ndim, extent)),
-            drawings,
-        )
-        self._keys: dict[str, Callable[[Any], None]] = {}
+        self.scribbles = ScribblePrompts(layer, drawings, colours)
+        layer = layer_of(ShapePrompts.role, lambda: ShapePrompts.make(image, frame.ndim, extent))
+        self.shapes = ShapePrompts(layer, drawings, colours)
+        layer = layer_of(PointPrompts.role, lambda: PointPrompts.make(image, frame.ndim, extent))
+        self.points = PointPrompts(layer, drawings, colours)
+        self._keys: tuple[str, ...] = ()
         for part in (self.points, self.shapes):
             part.layer.mouse_drag_callbacks.append(self._pressed)
             part.layer.mouse_move_callbacks.append(self._moved)
 
     @property
-    def layers(self) -> tuple[Any, ...]:
+    def layers(self) -> tuple[Layer, ...]:
         """All layers, the prompts' on top last."""
-        return tuple(p.layer for p in (self.result, self.strokes, self.shapes, self.points))
+        return (self.objects.layer, *self.drawn)
 
     @property
-    def drawn(self) -> tuple[Any, ...]:
+    def drawn(self) -> tuple[Layer, ...]:
         """Layers that prompts are drawn in."""
-        return tuple(p.layer for p in (self.strokes, self.shapes, self.points))
+        return self.scribbles.layer, self.shapes.layer, self.points.layer
 
     def bind(self, keys: Mapping[str, Callable[[], object]]) -> None:
-        """Bind keys on our layers, and on no other."""
+        """Bind keys on these layers, and on no other."""
+        self._keys = tuple(keys)
         for key, action in keys.items():
             for layer in self.layers:
                 layer.bind_key(key, _pressing(action), overwrite=True)
-            self._keys[key] = _pressing(action)
 
-    def arm(self, viewer: Any, tool: Tool, *, positive: bool) -> None:
+    def arm(self, tool: Tool, *, positive: bool) -> None:
         """Make the next thing drawn a prompt of this kind and sign."""
         role, mode = _MODES[tool]
-        for part in (self.points, self.shapes, self.strokes):
-            part.arm(positive=positive)
-            if part.role == role:
-                if not part.layer.visible:  # setting it draws all again
-                    part.layer.visible = True
-                viewer.layers.selection.active = part.layer
-                part.layer.mode = mode
+        for part in (self.points, self.shapes):
+            part.deselect()
+        layer = next(p.layer for p in self._parts() if p.role == role)
+        self.set_sign(layer, positive=positive)
+        # Showing a layer draws all again, so only where it is hidden.
+        if not layer.visible:
+            layer.visible = True
+        self._viewer.layers.selection.active = layer
+        layer.mode = mode
+
+    def set_sign(self, layer: Layer, *, positive: bool) -> None:
+        """Draw with a sign in a layer, where it is one of those that prompts are drawn in."""
+        for part in self._parts():
+            if part.layer == layer:
+                part.arm(positive=positive)
 
     def show(self, placed: Sequence[PlacedPrompt], frame: Frame) -> None:
         """Show these prompts, and no others."""
-        for part in (self.points, self.shapes, self.strokes):
+        for part in self._parts():
             part.show(placed, frame)
 
     def select(self, uid: int) -> None:
@@ -133,24 +146,23 @@ class LayerSet:
         for part in (self.points, self.shapes):
             part.select(uid)
 
-    def align(self, image: Any) -> None:
-        """Lie on the image again, which was moved or got other voxels."""
-        for layer in self.layers:
-            for name, value in aligned(image).items():
-                setattr(layer, name, value)
-
     def selected(self) -> list[int]:
-        """Uids of the selected prompts of the active layer's kind, of all kinds else."""
+        """Uids of the selected points and shapes."""
         return [uid for part in (self.points, self.shapes) for uid in part.selected()]
 
-    def set_visible(self, visible: bool) -> None:
-        """Show or hide the layers of prompts."""
-        for layer in self.drawn:
-            layer.visible = visible
+    def align(self) -> None:
+        """Lie on the image again, which was moved or got another voxel size."""
+        for layer in self.layers:
+            align(layer, self.image)
 
-    def owns(self, layer: Any) -> bool:
+    def hide_prompts(self) -> None:
+        """Hide the layers that prompts are drawn in."""
+        for layer in self.drawn:
+            layer.visible = False
+
+    def owns(self, layer: Layer) -> bool:
         """Whether a layer is one of these."""
-        return any(layer is own for own in self.layers)
+        return any(layer == own for own in self.layers)
 
     def close(self) -> None:
         """Listen no more; the layers stay as they are."""
@@ -160,29 +172,36 @@ class LayerSet:
         for key in self._keys:
             for layer in self.layers:
                 layer.bind_key(key, None, overwrite=True)
-        self._keys.clear()
-        for one in (self.points, self.shapes, self.strokes, self.result):
+        self._keys = ()
+        for one in (*self._parts(), self.objects):
             one.close()
 
-    def _pressed(self, _layer: Any, event: Any) -> None:
+    def _parts(self) -> tuple[PointPrompts, ShapePrompts, ScribblePrompts]:
+        return self.points, self.shapes, self.scribbles
+
+    def _pressed(self, _layer: Layer, event: Event) -> None:
         """Only the left button draws; napari would add a point with any."""
         for part in (self.points, self.shapes):
             part.ignored_button = event.button != 1
 
-    def _moved(self, _layer: Any, _event: Any) -> None:
+    def _moved(self, _layer: Layer, _event: Event) -> None:
         for part in (self.points, self.shapes):
             part.ignored_button = False
 
 
-def _fits(layer: Any, shape: tuple[int, ...]) -> bool:
-    """Whether a layer of ours has the axes of the image, and its voxels if it has any."""
-    return bool(layer.ndim == len(shape)) and (
-        not isinstance(layer, Labels) or tuple(layer.data.shape) == shape
-    )
+def _ours(viewer: ViewerModel, image: Image, shape: tuple[int, ...]) -> dict[str | None, Layer]:
+    """Layers of the plugin for an image, by role: those that have its axes, and its voxels if they have any."""
+    found: dict[str | None, Layer] = {}
+    for layer in viewer.layers:
+        fits = layer.ndim == len(shape)
+        if fits and (not isinstance(layer, Labels) or tuple(layer.data.shape) == shape):
+            # A copy that the user made lies above the original, so it comes later.
+            found.setdefault(role_of(layer, image), layer)
+    return found
 
 
-def _pressing(action: Callable[[], object]) -> Callable[[Any], None]:
-    def press(_layer: Any) -> None:
+def _pressing(action: Callable[[], object]) -> Callable[[Layer], None]:
+    def press(_layer: Layer) -> None:
         action()
 
     return press

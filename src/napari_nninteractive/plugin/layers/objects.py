@@ -27,8 +27,8 @@ class PaintListener(Protocol):
     def recount(self) -> None:
         """Voxels may have to be counted anew."""
 
-    def picked(self, label: int) -> None:
-        """An object was picked."""
+    def select_object(self, label: int) -> None:
+        """An object was picked: go on with it."""
 
     def owner(self, number: int) -> int:
         """Label of the object that voxels painted with a number of the layer go to."""
@@ -148,7 +148,7 @@ class ObjectsLayer:
         voxel = tuple(round(float(v)) for v in layer.world_to_data(event.position))
         labels = self.labels.array
         if all(0 <= v < n for v, n in zip(voxel, labels.shape, strict=True)) and labels[voxel]:
-            self._listener.picked(int(labels[voxel]))
+            self._listener.select_object(int(labels[voxel]))
 
     def _on_paint(self, event: Any) -> None:
         disturbed = (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Points, Shapes
@@ -13,67 +14,53 @@ from numpy.typing import NDArray
 from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point
 from napari_nninteractive.plugin.layers import drawings
+from napari_nninteractive.plugin.layers.drawings import Drawing, DrawingListener
 from napari_nninteractive.plugin.layers.paint_events import compare
-from napari_nninteractive.plugin.layers.style import COLOURS, SIGNS, SYMBOLS, aligned, tag
+from napari_nninteractive.plugin.layers.style import SIGNS, SYMBOLS, SignColours, aligned, tag
 from napari_nninteractive.workspace.commands import PlacedPrompt
 
-__all__ = ["Drawing", "DrawingListener", "PointPrompts", "ShapePrompts"]
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.utils.events import Event
+
+__all__ = ["PointPrompts", "ShapePrompts"]
 
 _DONE = {"added", "changed", "removed"}
 _NEW = -1  # uid of what was just drawn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawing:
-    """Something drawn in a layer.
+class _Row:
+    """A prompt as its layer shows it."""
 
-    Attributes
-    ----------
-    kind : str
-        "point", or the type of the shape, or "scribble".
-    positive : bool
-        Its sign.
-    vertices : ndarray
-        (n, axes) in the layer; of a scribble the first voxel of its mask.
-    mask : ndarray or None
-        Painted voxels of a scribble, an axis for each of the layer.
-    """
-
-    kind: str
-    positive: bool
     vertices: NDArray[np.float64]
-    mask: NDArray[np.bool_] | None = None
+    positive: bool
+    kind: str
+
+    def shows(self, other: _Row) -> bool:
+        """Whether both look the same."""
+        return (
+            self.positive == other.positive
+            and self.vertices.shape == other.vertices.shape
+            and np.allclose(self.vertices, other.vertices, atol=1e-4)
+        )
 
 
-class DrawingListener(Protocol):
-    """Who is told what the user draws."""
-
-    def add(self, drawing: Drawing) -> int | None:
-        """Something new; returns its uid, or None where it cannot be used."""
-
-    def move(self, uid: int, drawing: Drawing) -> bool:
-        """Something was changed; returns whether it can be used."""
-
-    def remove(self, uid: int) -> None:
-        """Something was deleted."""
-
-
-class _Rows:
-    """What points and shapes share: rows with a uid and a sign among their features."""
+class _RowPrompts:
+    """What points and shapes share: rows of a layer, with a uid and a sign among their features."""
 
     role = ""
 
-    def __init__(self, layer: Any, listener: DrawingListener) -> None:
-        self.layer, self._listener = layer, listener
-        self._known: dict[int, NDArray[np.float64]] = {}
-        self._signs: dict[int, bool] = {}
-        self._kinds: dict[int, str] = {}
+    def __init__(
+        self, layer: Points | Shapes, listener: DrawingListener, colours: SignColours
+    ) -> None:
+        self.layer, self._listener, self._colours = layer, listener, colours
+        self._rows: dict[int, _Row] = {}
         self._syncing = False
-        self.positive = True
+        self._positive = True
         self.ignored_button = False
-        if len(
-            layer.data
-        ):  # of a panel that was closed: its engine is gone, and its objects are kept
+        # What a closed panel left: its engine is gone, and the objects made of it are kept.
+        if len(layer.data):
             self._fill()
         layer.events.data.connect(self._on_data)
 
@@ -83,116 +70,114 @@ class _Rows:
 
     def arm(self, *, positive: bool) -> None:
         """Draw with this sign from now on."""
+        self.deselect()  # else what is selected would get the colour of the sign
+        if positive != self._positive:
+            self._positive = positive
+            self._show_sign()
+
+    def deselect(self) -> None:
+        """Select nothing."""
         if self.layer.selected_data:
             self.layer.selected_data = set()
-        if positive != self.positive:
-            self.positive = positive
-            self._paint_next(positive)
 
     def select(self, uid: int) -> None:
         """Select one, and nothing else."""
-        uids = self.layer.features["uid"].tolist()
-        self.layer.selected_data = {i for i, known in enumerate(uids) if known == uid}
+        self.layer.selected_data = {i for i, known in enumerate(self._uids()) if known == uid}
 
     def selected(self) -> list[int]:
         """Uids of what is selected."""
-        uids = self.layer.features["uid"].tolist()
-        return [uids[i] for i in sorted(self.layer.selected_data) if uids[i] in self._known]
+        uids = self._uids()
+        return [uids[i] for i in sorted(self.layer.selected_data) if uids[i] in self._rows]
 
     def show(self, placed: Sequence[PlacedPrompt], frame: Frame) -> None:
         """Show these prompts, and nothing else; does nothing where they are there already."""
-        rows = [(m.uid, *self._row(m, frame)) for m in placed if self._shows(m)]
-        same = [uid for uid, _, _, _ in rows] == list(self._known)
-        if same and all(
-            self._known[uid].shape == row.shape
-            and np.allclose(self._known[uid], row, atol=1e-4)
-            and self._signs[uid] == sign
-            for uid, row, sign, _ in rows
+        rows = {p.uid: row for p in placed if (row := self._row_of(p, frame)) is not None}
+        if list(rows) != list(self._rows) or not all(
+            self._rows[uid].shows(row) for uid, row in rows.items()
         ):
-            return
-        self._known = {uid: row for uid, row, _, _ in rows}
-        self._signs = {uid: sign for uid, _, sign, _ in rows}
-        self._kinds = {uid: kind for uid, _, _, kind in rows}
-        self._syncing = True
-        try:
-            self._fill()
-        finally:
-            self._syncing = False
+            self._rows = rows
+            with self._own_change():
+                self._fill()
 
-    def _on_data(self, event: Any) -> None:
+    def _on_data(self, event: Event) -> None:
         if self._syncing or getattr(event.action, "value", event.action) not in _DONE:
             return
-        uids = self.layer.features["uid"].tolist()
-        rows = [np.array(r, np.float64) for r in self.layer.data]
-        added, moved, removed = compare(self._known, uids, rows)
-        refused = False
+        uids, vertices = self._uids(), [np.array(row, np.float64) for row in self.layer.data]
+        known = {uid: row.vertices for uid, row in self._rows.items()}
+        added, moved, removed = compare(known, uids, vertices)
         for uid in removed:
-            self._forget(uid)
+            del self._rows[uid]
             self._listener.remove(uid)
-        for index in moved:
-            uid = uids[index]
-            if self._listener.move(uid, self._drawing(index, rows[index], self._signs[uid])):
-                self._known[uid] = rows[index]
-            else:
-                refused = True
+        taken = [self._take_move(uids[index], vertices[index]) for index in moved]
         for index in added:
-            if self.ignored_button:
-                refused = True
-                continue
-            drawing = self._drawing(index, rows[index], self.positive)
-            given = self._listener.add(drawing)
-            if given is None:
-                refused = True
-                continue
-            uids[index] = given
-            self._known[given], self._signs[given] = rows[index], self.positive
-            self._kinds[given] = drawing.kind
-        self._syncing = True
-        try:
-            if refused:
+            given = self._take_new(index, vertices[index])
+            taken.append(given is not None)
+            uids[index] = _NEW if given is None else given
+        with self._own_change():
+            if not all(taken):
                 self._fill()
             elif added:
-                self._name(uids)
+                self.layer.features = self._features(uids)
+
+    def _take_move(self, uid: int, vertices: NDArray[np.float64]) -> bool:
+        row = replace(self._rows[uid], vertices=vertices)
+        taken = self._listener.move(uid, self._drawing(row))
+        if taken:
+            self._rows[uid] = row
+        return taken
+
+    def _take_new(self, index: int, vertices: NDArray[np.float64]) -> int | None:
+        if self.ignored_button:
+            return None
+        row = _Row(vertices, self._positive, self._kind(index))
+        uid = self._listener.add(self._drawing(row))
+        if uid is not None:
+            self._rows[uid] = row
+        return uid
+
+    @contextmanager
+    def _own_change(self) -> Iterator[None]:
+        """Change the layer without taking that for something drawn."""
+        self._syncing = True
+        try:
+            yield
         finally:
             self._syncing = False
 
-    def _forget(self, uid: int) -> None:
-        for table in (self._known, self._signs, self._kinds):
-            table.pop(uid, None)
+    def _uids(self) -> list[int]:
+        uids: list[int] = self.layer.features["uid"].tolist()
+        return uids
 
-    def _features(self) -> dict[str, Any]:
-        return {
-            "uid": np.array(list(self._known), int),
-            "polarity": np.array([SIGNS[self._signs[uid]] for uid in self._known], object),
-        }
+    def _features(self, uids: Sequence[int]) -> dict[str, NDArray[Any]]:
+        signs = [SIGNS[self._rows[uid].positive] for uid in uids]
+        return {"uid": np.array(uids, int), "polarity": np.array(signs, object)}
 
-    def _name(self, uids: list[int]) -> None:
-        signs = np.array([SIGNS[self._signs[uid]] for uid in uids], object)
-        self.layer.features = {"uid": np.array(uids, int), "polarity": signs}
-
-    def _shows(self, placed: PlacedPrompt) -> bool:
+    def _row_of(self, placed: PlacedPrompt, frame: Frame) -> _Row | None:
+        """How a prompt is shown; None where another layer shows it."""
         raise NotImplementedError
 
-    def _row(self, placed: PlacedPrompt, frame: Frame) -> tuple[NDArray[np.float64], bool, str]:
+    def _kind(self, index: int) -> str:
         raise NotImplementedError
 
-    def _drawing(self, index: int, row: NDArray[np.float64], positive: bool) -> Drawing:
-        raise NotImplementedError
+    def _drawing(self, row: _Row) -> Drawing:
+        return Drawing(row.kind, row.positive, np.atleast_2d(row.vertices))
 
     def _fill(self) -> None:
+        """Let the layer hold exactly the rows."""
         raise NotImplementedError
 
-    def _paint_next(self, positive: bool) -> None:
+    def _show_sign(self) -> None:
+        """Let what is drawn next look as its sign."""
         raise NotImplementedError
 
 
-class PointPrompts(_Rows):
+class PointPrompts(_RowPrompts):
     """Clicks in a Points layer."""
 
     role = "points"
 
     @staticmethod
-    def make(image: Any, ndim: int, extent: float) -> Any:
+    def make(image: Image, ndim: int, extent: float) -> Points:
         """Layer for an image layer whose displayed sides have up to `extent` voxels."""
         return Points(
             ndim=ndim,
@@ -203,47 +188,48 @@ class PointPrompts(_Rows):
             size=min(max(extent / 40, 1.0), 30.0),
             canvas_size_limits=(9, 40),
             border_color="black",
-            face_color=COLOURS[True],
             **aligned(image),
         )
 
-    def _shows(self, placed: PlacedPrompt) -> bool:
-        return isinstance(placed.prompt, Point)
+    def __init__(self, layer: Points, listener: DrawingListener, colours: SignColours) -> None:
+        super().__init__(layer, listener, colours)
+        self._show_sign()
 
-    def _row(self, placed: PlacedPrompt, frame: Frame) -> tuple[NDArray[np.float64], bool, str]:
+    def _row_of(self, placed: PlacedPrompt, frame: Frame) -> _Row | None:
         prompt = placed.prompt
+        if not isinstance(prompt, Point):
+            return None
         row = frame.to_layer(prompt.bounds.start) if placed.outline is None else placed.outline
-        return row.reshape(-1), prompt.positive, "point"
+        return _Row(row.reshape(-1), prompt.positive, "point")
 
-    def _drawing(self, index: int, row: NDArray[np.float64], positive: bool) -> Drawing:
+    def _kind(self, index: int) -> str:
         del index  # all rows are points
-        return Drawing("point", positive, row[np.newaxis])
+        return "point"
 
     def _fill(self) -> None:
-        layer = self.layer
+        layer, rows = self.layer, self._rows.values()
         layer.selected_data = set()
-        layer.data = np.array(list(self._known.values())).reshape(-1, layer.ndim)
-        layer.features = self._features()
-        if self._known:
-            signs = list(self._signs.values())
-            layer.face_color = [COLOURS[s] for s in signs]
-            layer.symbol = [SYMBOLS[s] for s in signs]
-        self._paint_next(self.positive)
+        layer.data = np.array([row.vertices for row in rows]).reshape(-1, layer.ndim)
+        layer.features = self._features(list(self._rows))
+        if self._rows:
+            layer.face_color = [self._colours.of(row.positive) for row in rows]
+            layer.symbol = [SYMBOLS[row.positive] for row in rows]
+        self._show_sign()
 
-    def _paint_next(self, positive: bool) -> None:
-        layer = self.layer
-        layer.current_face_color = COLOURS[positive]
+    def _show_sign(self) -> None:
+        layer, positive = self.layer, self._positive
+        layer.current_face_color = self._colours.of(positive)
         layer.current_symbol = SYMBOLS[positive]
         layer.feature_defaults = {"uid": _NEW, "polarity": SIGNS[positive]}
 
 
-class ShapePrompts(_Rows):
+class ShapePrompts(_RowPrompts):
     """Boxes and lassos in a Shapes layer."""
 
     role = "shapes"
 
     @staticmethod
-    def make(image: Any, ndim: int, extent: float) -> Any:
+    def make(image: Image, ndim: int, extent: float) -> Shapes:
         """Layer for an image layer whose displayed sides have up to `extent` voxels."""
         return Shapes(
             ndim=ndim,
@@ -252,44 +238,45 @@ class ShapePrompts(_Rows):
             features={"uid": np.zeros(0, int), "polarity": np.zeros(0, object)},
             feature_defaults={"uid": _NEW, "polarity": SIGNS[True]},
             edge_width=max(extent / 250, 0.5),
-            edge_color=COLOURS[True],
             face_color="transparent",
             **aligned(image),
         )
 
-    def _shows(self, placed: PlacedPrompt) -> bool:
-        return isinstance(placed.prompt, BoxPrompt | Lasso)
+    def __init__(self, layer: Shapes, listener: DrawingListener, colours: SignColours) -> None:
+        super().__init__(layer, listener, colours)
+        layer.current_face_color = "transparent"
+        self._show_sign()
 
-    def _row(self, placed: PlacedPrompt, frame: Frame) -> tuple[NDArray[np.float64], bool, str]:
-        prompt, row = placed.prompt, placed.outline
-        if row is None and isinstance(prompt, BoxPrompt | Lasso):
-            row = drawings.outline(prompt, frame)
+    def _row_of(self, placed: PlacedPrompt, frame: Frame) -> _Row | None:
+        prompt = placed.prompt
+        if not isinstance(prompt, BoxPrompt | Lasso):
+            return None
         kind = "rectangle" if isinstance(prompt, BoxPrompt) else "polygon"
-        return np.asarray(row), prompt.positive, kind
+        drawn = placed.outline if placed.outline is not None else drawings.outline(prompt, frame)
+        return _Row(np.asarray(drawn), prompt.positive, kind)
 
-    def _drawing(self, index: int, row: NDArray[np.float64], positive: bool) -> Drawing:
-        return Drawing(str(self.layer.shape_type[index]), positive, row)
+    def _kind(self, index: int) -> str:
+        return str(self.layer.shape_type[index])
 
     def _fill(self) -> None:
-        layer = self.layer
+        layer, rows = self.layer, self._rows.values()
         layer.selected_data = set()
-        colours = [COLOURS[self._signs[uid]] for uid in self._known]
         width = layer.current_edge_width
         layer.data = []
-        if self._known:
+        if self._rows:
             layer.add(
-                [np.asarray(row) for row in self._known.values()],
-                shape_type=[self._kinds[uid] for uid in self._known],
-                edge_color=colours,
+                [row.vertices for row in rows],
+                shape_type=[row.kind for row in rows],
+                edge_color=[self._colours.of(row.positive) for row in rows],
                 face_color="transparent",
                 edge_width=width,
             )
             layer.selected_data = set()
-        layer.features = self._features()
-        self._paint_next(self.positive)
-
-    def _paint_next(self, positive: bool) -> None:
-        layer = self.layer
-        layer.current_edge_color = COLOURS[positive]
+        layer.features = self._features(list(self._rows))
         layer.current_face_color = "transparent"
+        self._show_sign()
+
+    def _show_sign(self) -> None:
+        layer, positive = self.layer, self._positive
+        layer.current_edge_color = self._colours.of(positive)
         layer.feature_defaults = {"uid": _NEW, "polarity": SIGNS[positive]}

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.colormaps import CyclicLabelColormap
+from napari.utils.colormaps.standardize_color import transform_color
 from numpy.typing import NDArray
 
 from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import Scribble
 from napari_nninteractive.plugin.layers import drawings
+from napari_nninteractive.plugin.layers.drawings import Drawing, DrawingListener
 from napari_nninteractive.plugin.layers.paint_events import read_stroke
-from napari_nninteractive.plugin.layers.prompts import Drawing, DrawingListener
-from napari_nninteractive.plugin.layers.style import COLOURS, aligned, tag
+from napari_nninteractive.plugin.layers.style import SignColours, aligned, tag
 from napari_nninteractive.workspace.commands import PlacedPrompt
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.utils.events import Event
 
 __all__ = ["ScribblePrompts"]
 
@@ -29,28 +35,35 @@ class _Painted:
     number: int
     start: tuple[int, ...]
     mask: NDArray[np.bool_]
-    positive: bool
+
+    @property
+    def positive(self) -> bool:
+        return _is_positive(self.number)
 
 
 class ScribblePrompts:
-    """Scribbles in a Labels layer: each stroke has a number of its own."""
+    """Scribbles in a Labels layer: each stroke has a number of its own, odd where it is positive and even where not.
+
+    So two colours that take turns show every sign, and the layer's colormap is made once: napari computes a table of
+    all numbers for each new one, which takes longer than a key press may.
+    """
 
     role = "scribbles"
 
-    def __init__(self, layer: Any, listener: DrawingListener) -> None:
+    def __init__(self, layer: Labels, listener: DrawingListener, colours: SignColours) -> None:
         self.layer, self._listener = layer, listener
         self._known: dict[int, _Painted] = {}
-        self._colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
-        self._next = 1
-        self.positive = True
-        if layer.data.any():  # of a panel that was closed
+        self._colormap = _two_colours(colours)
+        self._positive = True
+        # What a closed panel left.
+        if layer.data.any():
             layer.data[...] = 0
             layer.refresh()
         layer.events.paint.connect(self._on_paint)
         self.arm(positive=True)
 
     @staticmethod
-    def make(image: Any, shape: tuple[int, ...], extent: float) -> Any:
+    def make(image: Image, shape: tuple[int, ...], extent: float) -> Labels:
         """Layer for an image layer of that shape. Its memory is taken page by page, where it is painted."""
         layer = Labels(
             np.zeros(shape, np.uint16),
@@ -68,14 +81,12 @@ class ScribblePrompts:
 
     def arm(self, *, positive: bool) -> None:
         """Paint the next stroke with this sign."""
-        self.positive = positive
-        self._colours[self._next] = COLOURS[positive]
-        self._recolour()
-        self.layer.selected_label = self._next
-
-    def selected(self) -> list[int]:
-        """Uid of the stroke whose number is chosen."""
-        return [u for u, p in self._known.items() if p.number == self.layer.selected_label]
+        self._positive = positive
+        if self.layer.colormap is not self._colormap:
+            self.layer.colormap = self._colormap
+        number = self._free_number(positive)
+        if self.layer.selected_label != number:
+            self.layer.selected_label = number
 
     def show(self, placed: Sequence[PlacedPrompt], frame: Frame) -> None:
         """Show these scribbles, and no others; does nothing where they are there already."""
@@ -92,14 +103,13 @@ class ScribblePrompts:
                 self._put(uid, prompt, frame)
                 changed = True
             elif self._known[uid].positive != prompt.positive:
-                self._known[uid].positive = prompt.positive
-                self._colours[self._known[uid].number] = COLOURS[prompt.positive]
+                self._renumber(self._known[uid], self._free_number(prompt.positive))
                 changed = True
         if changed:
-            self.arm(positive=self.positive)
+            self.arm(positive=self._positive)
             self._settle()
 
-    def _on_paint(self, event: Any) -> None:
+    def _on_paint(self, event: Event) -> None:
         stroke = read_stroke(event.value, self.layer.data)
         numbers = {p.number: uid for uid, p in self._known.items()}
         erased = stroke.touched & (stroke.new == 0)
@@ -112,25 +122,26 @@ class ScribblePrompts:
                 self._extend(numbers[number], stroke.start, mask)
             else:
                 self._begin(number, stroke.start, mask)
-        self.arm(positive=self.positive)
+        self.arm(positive=self._positive)
         self._settle()
 
     def _begin(self, number: int, start: tuple[int, ...], mask: NDArray[np.bool_]) -> None:
-        painted = _Painted(number, start, mask, self.positive)
+        painted = _Painted(number, start, mask)
+        # Painted with a number that the user chose.
+        if painted.positive != self._positive:
+            self._renumber(painted, self._free_number(self._positive))
         uid = self._listener.add(_drawing(painted))
         if uid is None:
             self._clear(painted)
-            return
-        self._known[uid] = painted
-        self._colours[number] = COLOURS[self.positive]
-        self._next = max(self._next, number) + 1
+        else:
+            self._known[uid] = painted
 
     def _erase(self, uid: int, start: tuple[int, ...], erased: NDArray[np.bool_]) -> None:
         painted = self._known[uid]
         low, mask = _joined(painted, start, erased.shape)
         mask[_part(start, low, erased.shape)][erased] = False
         if mask.any():
-            self._change(uid, _Painted(painted.number, low, mask, painted.positive))
+            self._change(uid, replace(painted, start=low, mask=mask))
         else:
             del self._known[uid]
             self._listener.remove(uid)
@@ -139,47 +150,47 @@ class ScribblePrompts:
         painted = self._known[uid]
         low, mask = _joined(painted, start, more.shape)
         mask[_part(start, low, more.shape)] |= more
-        self._change(uid, _Painted(painted.number, low, mask, painted.positive))
+        self._change(uid, replace(painted, start=low, mask=mask))
 
     def _change(self, uid: int, painted: _Painted) -> None:
         if self._listener.move(uid, _drawing(painted)):
             self._known[uid] = painted
 
     def _put(self, uid: int, prompt: Scribble, frame: Frame) -> None:
-        number, self._next = self._next, self._next + 1
-        key = frame.key(prompt.bounds)
-        at_channel = frame.channel or 0
-        start = tuple(
-            (k.start or at_channel)
-            if isinstance(k, slice) and k.start is not None
-            else at_channel
-            if isinstance(k, slice)
-            else k
-            for k in key
-        )
-        shape = [1] * frame.ndim
-        for axis, size in zip(
-            frame.spatial, prompt.mask.shape[3 - len(frame.spatial) :], strict=True
-        ):
-            shape[axis] = size
-        painted = _Painted(number, start, prompt.mask.reshape(shape), prompt.positive)
+        start, mask = frame.mask_in_layer(prompt.mask, prompt.bounds.start)
+        painted = _Painted(self._free_number(prompt.positive), start, mask)
         part = self.layer.data[_box(painted)]
-        part[painted.mask] = number
+        part[painted.mask] = painted.number
         self._known[uid] = painted
-        self._colours[number] = COLOURS[prompt.positive]
 
     def _clear(self, painted: _Painted) -> None:
         part = self.layer.data[_box(painted)]
         part[part == painted.number] = 0
 
-    def _recolour(self) -> None:
-        used = {p.number for p in self._known.values()} | {None, 0, self._next}
-        self._colours = {n: c for n, c in self._colours.items() if n in used}
-        self.layer.colormap = DirectLabelColormap(color_dict=dict(self._colours))
+    def _renumber(self, painted: _Painted, number: int) -> None:
+        """Give a stroke another number, and so another sign, where it is seen."""
+        part = self.layer.data[_box(painted)]
+        part[part == painted.number] = number
+        painted.number = number
+
+    def _free_number(self, positive: bool) -> int:
+        """Lowest number of a sign that no stroke has."""
+        used = {p.number for p in self._known.values()}
+        return next(n for n in count(1 if positive else 2, 2) if n not in used)
 
     def _settle(self) -> None:
-        """Redraw, and empty napari's own undo of strokes, which says nothing when used; ours takes its place."""
+        """Redraw. Assigning the data clears napari's own undo stack, for which it has no public call."""
         self.layer.data = self.layer.data
+
+
+def _is_positive(number: int) -> bool:
+    return number % 2 == 1
+
+
+def _two_colours(colours: SignColours) -> CyclicLabelColormap:
+    """Nothing for 0, then the colours of positive and negative in turn."""
+    table = [transform_color(c)[0] for c in ("transparent", colours.positive, colours.negative)]
+    return CyclicLabelColormap(colors=np.array(table), name="scribbles")
 
 
 def _box(painted: _Painted) -> tuple[slice, ...]:

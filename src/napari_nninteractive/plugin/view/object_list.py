@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from psygnal import Signal
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from napari_nninteractive.plugin.view.widgets import item_data
 from napari_nninteractive.workspace.objects import ObjectRow
 
 __all__ = ["ObjectList"]
 
 _COLUMNS = ["No.", "Name", "Voxels", "Volume", "Prompts"]
 _NUMBER, _NAME, _VOLUME = 0, 1, 3
+_LABEL = Qt.ItemDataRole.UserRole
 
 
 class ObjectList(QTableWidget):
@@ -76,25 +77,19 @@ class ObjectList(QTableWidget):
             if item is None:
                 continue
             item.setText(str(text))
-            item.setData(Qt.ItemDataRole.UserRole, row.label)
+            item.setData(_LABEL, row.label)
             font = item.font()
             if font.bold() != row.current:
                 font.setBold(row.current)
                 item.setFont(font)
 
-    def show_again(self) -> None:
-        """Show what was shown, in place of what was typed."""
-        if self._shown is not None:
-            rows, unit = self._shown
-            self._shown = None
-            self.show_rows(rows, unit)
-
     def chosen(self) -> int | None:
         """Label of the chosen row, or None."""
         rows = {i.row() for i in self.selectedIndexes()}
         item = self.item(min(rows), 0) if rows else None
-        return None if item is None else int(item_data(item))
+        return None if item is None else int(item.data(_LABEL))
 
     def _edited(self, item: QTableWidgetItem) -> None:
+        self._shown = None  # what was typed is not shown until it is taken
         told = self.renumbered if item.column() == _NUMBER else self.renamed
-        told.emit(int(item_data(item)), item.text())
+        told.emit(int(item.data(_LABEL)), item.text())

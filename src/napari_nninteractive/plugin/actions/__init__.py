@@ -1,0 +1,1 @@
+"""What the user does in the panel, apart from drawing: prompts and tools, files, models."""
