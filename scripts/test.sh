@@ -25,6 +25,7 @@ stage "ruff check" "$bin/ruff" check .
 stage "ruff format" "$bin/ruff" format --check .
 stage "mypy --strict" "$bin/mypy"
 stage "import contracts" "$bin/lint-imports"
+stage "structure" "$bin/python" scripts/structure.py
 stage "napari manifest" "$bin/npe2" validate --imports napari.yaml
 stage "documentation" "$bin/sphinx-build" -W --keep-going -q -b html docs "$scratch/site"
 
