@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QTableWidgetItem
 from napari_nninteractive.core.prompts import InitialMask, Lasso, Point
 from napari_nninteractive.plugin import timers
 from napari_nninteractive.plugin.view.object_list import ObjectList
-from napari_nninteractive.workspace import session_file
+from napari_nninteractive.session_file.files import read_session
 from napari_nninteractive.workspace.objects import ObjectRow
 
 IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
@@ -102,7 +102,7 @@ def test_objects_made_before_the_panel_was_reopened_are_saved(window: Open, tmp_
     shown.reopen_panel()
     shown.panel.parts.files.save(str(tmp_path / "again.json"))
     shown.wait()
-    session = session_file.read(tmp_path / "again.json")
+    session = read_session(tmp_path / "again.json")
     frames = {
         frame.index: {n for n, o in frame.objects.items() if o.shown} for frame in session.frames
     }
