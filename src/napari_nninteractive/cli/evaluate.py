@@ -47,6 +47,9 @@ Baselines need no network: random-walker, watershed (of the gradient), watershed
 region-growing, otsu; all for these five. NAME+box is told the box that fits the object, which the
 model never is. The table is Markdown; docs/evaluation.md explains its columns."""
 
+MOST_ENLARGED = 8
+"""Largest factor of --enlarge: 64 times the voxels, all in memory."""
+
 _OUTPUTS = {"json": (".json",), "csv": (".csv",), "plot": (".png",), "sheet": (".png",)}
 _NAMES = {
     "json": "results.json",
@@ -110,6 +113,14 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         help="voxels of the smallest object (default: 500)",
     )
     group.add_argument(
+        "--enlarge",
+        type=_factors,
+        default=(1,),
+        metavar="N,N",
+        help="also the volumes with N times as many voxels along y and x, as a better microscope takes them; "
+        "--smallest counts likewise (default: 1, as they are)",
+    )
+    group.add_argument(
         "--seed", type=int, default=0, help="decides objects and drawings (default: 0)"
     )
     group.add_argument(
@@ -128,6 +139,14 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         help=f"also {', '.join(BASELINES)}, all, all+box, NAME+box",
     )
     group.add_argument("--only-baselines", action="store_true", help="leave the model out")
+
+
+def _factors(text: str) -> tuple[int, ...]:
+    """Factors of --enlarge, in the order given."""
+    factors = tuple(dict.fromkeys(int(word) for word in text.split(",")))
+    if not all(1 <= n <= MOST_ENLARGED for n in factors):
+        raise argparse.ArgumentTypeError(f"whole numbers from 1 to {MOST_ENLARGED}, not {text}")
+    return factors
 
 
 def run(args: argparse.Namespace) -> int:
@@ -212,6 +231,11 @@ def _check(args: argparse.Namespace) -> tuple[tuple[Trial, ...], list[str]]:
 
 
 def _cases(args: argparse.Namespace) -> list[Case]:
+    """Volumes as they are and enlarged, one after the other."""
+    return [case.enlarged(n) for case in _found(args) for n in args.enlarge]
+
+
+def _found(args: argparse.Namespace) -> list[Case]:
     from napari_nninteractive.evaluation.cases import Case, find_cases
 
     if args.files:
@@ -305,7 +329,7 @@ def _segmenters(
     settings: dict[str, Any] = {
         "version": __version__,
         "trials": [asdict(t) for t in trials],
-        **{k: getattr(args, k) for k in ("objects", "smallest", "seed", "tolerance")},
+        **{k: getattr(args, k) for k in ("objects", "smallest", "enlarge", "seed", "tolerance")},
         "baselines": list(baselines),
         "model": None,
     }
@@ -372,10 +396,11 @@ def _open(
     from napari_nninteractive.evaluation.cases import choose_objects, read_case
 
     volume = read_case(case)
-    labels = choose_objects(volume.labels, args.smallest, args.objects, args.seed)
+    smallest = args.smallest * case.enlarge**2
+    labels = choose_objects(volume.labels, smallest, args.objects, args.seed)
     odd = [*volume.notes]
     if not labels:
-        odd.append(f"no object of at least {_count(args.smallest, 'voxel')}")
+        odd.append(f"no object of at least {_count(smallest, 'voxel')}")
     for text in odd:
         notes.append(f"{case.name}: {text}")
         note(notes[-1])
