@@ -236,14 +236,12 @@ def test_the_data_of_the_image_are_replaced(windowless: Open) -> None:
 
 
 def test_the_cost_is_said_before_the_first_prompt(windowless: Open) -> None:
-    from napari_nninteractive.workspace.workspace import Workspace
-
     asked = []
 
     def cost(engine: Any) -> Estimate:
         asked.append(engine)
         return Estimate(2.0, 5 << 30, "cpu", "fp32")
 
-    shown = windowless(IMAGE, Workspace(oracle_workspace()._load, cost))
+    shown = windowless(IMAGE, oracle_workspace(estimate=cost))
     wait_until(lambda: shown.status.startswith("About 2 s and 5.0 GB for a prompt"))
     assert asked == [shown.client.workspace.engine]

@@ -13,7 +13,6 @@ from fixtures.windows import Gate, oracle_workspace
 
 from napari_nninteractive.core.frame import frame_of
 from napari_nninteractive.core.prompts import Point
-from napari_nninteractive.errors import ModelError
 from napari_nninteractive.plugin.view import messages
 from napari_nninteractive.plugin.view.state import Action, Kind, Message
 from napari_nninteractive.workspace.commands import ImageSource
@@ -179,16 +178,7 @@ def test_only_what_is_not_the_object_is_no_object(windowless: Open) -> None:
 
 
 def test_a_model_that_cannot_be_loaded_is_given_back(windowless: Open) -> None:
-    workspace = oracle_workspace()
-    load = workspace._load
-
-    def only_builtin(choice: Any) -> Any:
-        if choice.name != "builtin":
-            raise ModelError("There is no model in this folder; choose another.")
-        return load(choice)
-
-    workspace._load = only_builtin  # type: ignore[method-assign]
-    shown = windowless(IMAGE, workspace)
+    shown = windowless(IMAGE, oracle_workspace(only="builtin"))
     shown.click((5, 6, 7))
     shown.panel.parts.models.choose_folder("/nowhere")
     shown.wait()
