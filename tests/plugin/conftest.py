@@ -1,4 +1,4 @@
-"""A panel in a shown viewer, with a network whose answer is known."""
+"""A panel, in a shown viewer or in one without a window, with a network whose answer is known."""
 
 from __future__ import annotations
 
@@ -6,94 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from fixtures.mouse import click, drag, spin, wait_until
-from fixtures.windows import oracle_workspace
 
 from napari_nninteractive.workspace.workspace import Workspace
-
-
-class Window:
-    """A viewer with the panel, and a user who waits for each answer."""
-
-    def __init__(
-        self, viewer: Any, image: Any, workspace: Workspace | None, **options: Any
-    ) -> None:
-        from napari_nninteractive.plugin.panel import Panel
-
-        self.viewer = viewer
-        self.image = viewer.add_image(image, name="image", **options)
-        self.panel = Panel(viewer, workspace)
-        viewer.window.add_dock_widget(self.panel, name="nnInteractive", area="right")
-        spin(50)
-        viewer.reset_view()
-        spin(20)
-        self.wait()
-
-    @property
-    def client(self) -> Any:
-        return self.panel.client
-
-    @property
-    def layers(self) -> Any:
-        return self.panel.link.layers
-
-    @property
-    def labels(self) -> Any:
-        return self.layers.objects.layer.data
-
-    @property
-    def prompts(self) -> list[Any]:
-        return [m.prompt for m in self.client.placed]
-
-    @property
-    def status(self) -> str:
-        return str(self.panel.state.status)
-
-    def close_panel(self) -> None:
-        """Close the panel, and wait for the end of its thread."""
-        self.panel.close_panel()
-        assert self.panel.parts.worker.wait(30)
-
-    def reopen_panel(self) -> None:
-        """Close the panel, and open another one."""
-        from napari_nninteractive.plugin.panel import Panel
-
-        self.close_panel()
-        self.panel = Panel(self.viewer, oracle_workspace())
-        self.wait()
-
-    def voxels(self) -> dict[int, int]:
-        values, counts = np.unique(self.labels, return_counts=True)
-        return {int(v): int(n) for v, n in zip(values, counts, strict=True) if v}
-
-    def wait(self) -> None:
-        wait_until(lambda: not self.client.busy)
-
-    def world(self, position: Any) -> Any:
-        return self.image.data_to_world(position)
-
-    def look_at(self, position: Any) -> None:
-        """Bring the slice of a voxel of the image to the canvas."""
-        for axis, value in enumerate(self.world(position)):
-            self.viewer.dims.set_point(axis, value)
-        spin(20)
-
-    def click(self, position: Any, button: int = 1) -> None:
-        self.look_at(position)
-        click(self.viewer, self.world(position), button)
-        self.wait()
-
-    def drag(self, path: Any) -> None:
-        self.look_at(path[0])
-        drag(self.viewer, [self.world(p) for p in path])
-        self.wait()
-
-    def choose(self, tool: str, *, positive: bool = True) -> None:
-        """Press the buttons of a tool and a sign."""
-        self.panel.view.drawing.tools[tool].click()
-        self.panel.view.drawing.signs[positive].click()
 
 
 @pytest.fixture(autouse=True)
@@ -104,19 +19,42 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def window(make_napari_viewer: Any) -> Iterator[Callable[..., Window]]:
-    """Give a function that opens a window on an image."""
-    opened: list[Window] = []
+def window(make_napari_viewer: Any) -> Iterator[Callable[..., Any]]:
+    """Give a function that opens a window on an image: for tests of which mouse, keys or canvas are the point."""
+    from fixtures.panels import WindowUser
 
-    def open_window(image: Any, workspace: Workspace | None = None, **options: Any) -> Window:
+    opened: list[WindowUser] = []
+
+    def open_window(image: Any, workspace: Workspace | None = None, **options: Any) -> WindowUser:
         viewer = make_napari_viewer(show=True)
         viewer.window.resize(1300, 950)
-        opened.append(Window(viewer, image, workspace or oracle_workspace(), **options))
+        opened.append(WindowUser(viewer, image, workspace, **options))
         return opened[-1]
 
     yield open_window
+    _close(opened)
+
+
+@pytest.fixture
+def windowless(qapp: Any) -> Iterator[Callable[..., Any]]:
+    """Give a function that opens the panel on an image in a viewer without a window."""
+    from fixtures.panels import WindowlessUser
+    from napari.components import ViewerModel
+
+    opened: list[WindowlessUser] = []
+
+    def open_panel(
+        image: Any, workspace: Workspace | None = None, **options: Any
+    ) -> WindowlessUser:
+        opened.append(WindowlessUser(ViewerModel(), image, workspace, **options))
+        return opened[-1]
+
+    yield open_panel
+    _close(opened)
+
+
+def _close(opened: list[Any]) -> None:
     for one in opened:
-        if one.panel is None:  # the test has ended it
-            continue
-        one.close_panel()
+        if one.panel is not None:  # else the test has ended it
+            one.close_panel()
     opened.clear()

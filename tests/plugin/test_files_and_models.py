@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures.hub_server import MODEL, Hub
-from fixtures.mouse import spin, wait_until
+from fixtures.mouse import wait_until
 from fixtures.windows import oracle_workspace
+from napari.components import ViewerModel
 
 from napari_nninteractive.core.prompts import Point
 from napari_nninteractive.engine import registry
@@ -25,8 +26,8 @@ IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
 Open = Callable[..., Any]
 
 
-def test_a_session_and_a_table_are_saved_and_opened(window: Open, tmp_path: Path) -> None:
-    shown = window(IMAGE, scale=(2, 0.5, 0.5), units=("um",) * 3)
+def test_a_session_and_a_table_are_saved_and_opened(windowless: Open, tmp_path: Path) -> None:
+    shown = windowless(IMAGE, scale=(2, 0.5, 0.5), units=("um",) * 3)
     shown.click((5, 6, 7))
     shown.panel.view.objects.list.renamed.emit(1, "cell")
     files = shown.panel.parts.files
@@ -39,8 +40,7 @@ def test_a_session_and_a_table_are_saved_and_opened(window: Open, tmp_path: Path
     assert row["name"] == "cell"
     assert float(row["volume (µm³)"]) == pytest.approx(voxels * 0.5)
     labels = shown.labels.copy()
-    shown.panel.view.objects.reset.click()
-    shown.wait()
+    shown.push(shown.panel.view.objects.reset)
     assert shown.voxels() == {}
     files.open(str(tmp_path / "work.nni.json"))
     wait_until(lambda: not shown.client.busy and "open" in shown.status)
@@ -49,11 +49,11 @@ def test_a_session_and_a_table_are_saved_and_opened(window: Open, tmp_path: Path
     assert len(shown.layers.points.layer.data) == 1
     files.open(str(tmp_path / "nothing.json"))
     shown.wait()
-    assert "cannot be read" in shown.panel.state.error
+    assert "cannot be read" in shown.error
 
 
-def test_what_a_crash_left_is_offered(window: Open, state_folder: Path) -> None:
-    shown = window(IMAGE)
+def test_what_a_crash_left_is_offered(windowless: Open, state_folder: Path) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
     labels = shown.labels.copy()
     shown.panel.parts.files.autosave()
@@ -62,7 +62,7 @@ def test_what_a_crash_left_is_offered(window: Open, state_folder: Path) -> None:
     own.with_name("lost.json").write_bytes(own.read_bytes())
     shown.panel.close_panel()
     assert [p.name for p in state_folder.glob("*.json")] == ["lost.json"]
-    shown = window(IMAGE)
+    shown = windowless(IMAGE)
     view = shown.panel.view
     shown.panel.parts.presenter.say_problem("another message")
     shown.panel.parts.presenter.note_chosen()
@@ -76,9 +76,9 @@ def test_what_a_crash_left_is_offered(window: Open, state_folder: Path) -> None:
 
 
 def test_what_a_crash_left_of_several_images_is_recovered_for_each(
-    window: Open, state_folder: Path
+    windowless: Open, state_folder: Path
 ) -> None:
-    shown = window(IMAGE)
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
     shown.viewer.add_image(IMAGE[:, :20], name="second")
     view = shown.panel.view
@@ -93,32 +93,31 @@ def test_what_a_crash_left_of_several_images_is_recovered_for_each(
     for n, file in enumerate(files):
         file.with_name(f"lost{n}.json").write_bytes(file.read_bytes())
     shown.panel.close_panel()
-    shown = window(IMAGE)
+    shown = windowless(IMAGE)
     shown.panel.view.offer.recover.click()
     wait_until(lambda: shown.status == "Recovered.")
     shown.wait()
     assert shown.prompts == [Point((5, 6, 7))]
     assert not shown.panel.view.offer.isHidden(), "that of the other image"
-    shown.panel.view.offer.recover.click()
-    shown.wait()
-    assert "second (12, 20, 24)" in shown.panel.state.error
+    shown.push(shown.panel.view.offer.recover)
+    assert "second (12, 20, 24)" in shown.error
     shown.panel.view.offer.forget.click()
     assert list(state_folder.glob("lost*")) == []
 
 
-def test_messages_stay_until_they_are_answered(window: Open) -> None:
-    shown = window(IMAGE)
+def test_messages_stay_until_they_are_answered(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
     shown.layers.points.layer.add([[5, 40, 40]])
     shown.wait()
-    assert "outside" in shown.panel.state.error
+    assert "outside" in shown.error
     shown.panel.parts.files.autosave()
     shown.wait()
-    assert "outside" in shown.panel.state.error
+    assert "outside" in shown.error
 
 
-def test_objects_are_saved_from_the_panel(window: Open, tmp_path: Path) -> None:
-    shown = window(IMAGE, scale=(2, 0.5, 0.5), units=("um",) * 3)
+def test_objects_are_saved_from_the_panel(windowless: Open, tmp_path: Path) -> None:
+    shown = windowless(IMAGE, scale=(2, 0.5, 0.5), units=("um",) * 3)
     shown.click((5, 6, 7))
     files = shown.panel.parts.files
     files.save_objects(str(tmp_path / "objects.tif"))
@@ -129,11 +128,11 @@ def test_objects_are_saved_from_the_panel(window: Open, tmp_path: Path) -> None:
     assert shown.status == "Saved as objects.tif."
     files.save_objects(str(tmp_path / "missing" / "objects.mha"))
     shown.wait()
-    assert "choose another folder" in shown.panel.state.error
+    assert "choose another folder" in shown.error
 
 
-def test_the_model_of_a_session_is_taken_where_it_is_here(window: Open, tmp_path: Path) -> None:
-    shown = window(IMAGE)
+def test_the_model_of_a_session_is_taken_where_it_is_here(windowless: Open, tmp_path: Path) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
     files, path = shown.panel.parts.files, tmp_path / "work.nni.json"
     files.save(str(path))
@@ -146,8 +145,8 @@ def test_the_model_of_a_session_is_taken_where_it_is_here(window: Open, tmp_path
         assert shown.client.choice.name == str(tmp_path)
 
 
-def test_the_probability_is_shown_when_wanted(window: Open) -> None:
-    shown = window(IMAGE)
+def test_the_probability_is_shown_when_wanted(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
     assert "image: probability" not in shown.viewer.layers
     shown.panel.view.objects.options["probability"].native.click()
@@ -159,41 +158,41 @@ def test_the_probability_is_shown_when_wanted(window: Open) -> None:
 
 
 def test_a_model_is_downloaded_after_its_licence_was_accepted(
-    window: Open,
+    windowless: Open,
     hub: Hub,
 ) -> None:
-    shown = window(IMAGE, oracle_workspace())
+    shown = windowless(IMAGE, oracle_workspace())
     view = shown.panel.view
     assert "400 MB" in next(name for name in view.source.model.names if MODEL in name)
     view.source.model.choose(MODEL)
-    assert "CC BY-NC-SA 4.0" in shown.panel.state.error
-    assert "400 MB" in shown.panel.state.error
+    assert "CC BY-NC-SA 4.0" in shown.error
+    assert "400 MB" in shown.error
     assert hub.requests == []
     assert view.source.model.value == "builtin"
     view.drawing.action.click()
     wait_until(lambda: shown.panel.parts.models.download is None)
     shown.wait()
-    assert shown.panel.state.error == ""
+    assert shown.error == ""
     assert registry.is_downloaded(MODEL)
     assert view.source.model.value == MODEL
     assert shown.client.choice.name == MODEL
 
 
-def test_a_failed_download_is_said(window: Open, hub: Hub) -> None:
+def test_a_failed_download_is_said(windowless: Open, hub: Hub) -> None:
     hub.listing = b"no"
-    shown = window(IMAGE, oracle_workspace())
+    shown = windowless(IMAGE, oracle_workspace())
     view = shown.panel.view
     view.source.model.choose(MODEL)
     view.drawing.action.click()
     wait_until(lambda: shown.panel.parts.models.download is None)
-    assert shown.panel.state.error != ""
+    assert shown.error != ""
     assert view.source.model.value == "builtin"
     shown.click((5, 6, 7))
     assert shown.labels[5, 6, 7] == 1
 
 
-def test_a_model_in_a_folder_and_another_device(window: Open, tmp_path: Path) -> None:
-    shown = window(IMAGE)
+def test_a_model_in_a_folder_and_another_device(windowless: Open, tmp_path: Path) -> None:
+    shown = windowless(IMAGE)
     models = shown.panel.parts.models
     models.choose_folder(str(tmp_path / "mine"))
     shown.wait()
@@ -207,7 +206,7 @@ def test_a_model_in_a_folder_and_another_device(window: Open, tmp_path: Path) ->
     )
 
 
-def test_settings_of_the_preferences_are_used(window: Open, monkeypatch: Any) -> None:
+def test_settings_of_the_preferences_are_used(windowless: Open, monkeypatch: Any) -> None:
     from napari_nninteractive.plugin import panel
     from napari_nninteractive.plugin.layers.style import SignColours
     from napari_nninteractive.plugin.settings import Settings
@@ -215,26 +214,24 @@ def test_settings_of_the_preferences_are_used(window: Open, monkeypatch: Any) ->
     monkeypatch.setattr(
         panel, "read_settings", lambda: Settings(False, "fp32", "", SignColours("lime"))
     )
-    shown = window(IMAGE)
+    shown = windowless(IMAGE)
     assert not shown.panel.view.drawing.auto_run.isChecked()
     assert shown.client.choice.precision == "fp32"
     shown.click((5, 6, 7))
     np.testing.assert_allclose(shown.layers.points.layer.face_color[0], (0, 1, 0, 1))
     assert shown.voxels() == {}
-    shown.panel.view.drawing.run.click()
-    shown.wait()
+    shown.push(shown.panel.view.drawing.run)
     assert shown.labels[5, 6, 7] == 1
 
 
-def test_without_an_image_it_says_what_to_do(make_napari_viewer: Any) -> None:
+def test_without_an_image_it_says_what_to_do(qapp: Any) -> None:
     from napari_nninteractive.plugin.panel import Panel
 
-    viewer = make_napari_viewer()
+    viewer = ViewerModel()
     panel = Panel(viewer, oracle_workspace())
     assert "Open an image" in panel.state.fact
     assert not panel.view.drawing.tools["point"].isEnabled()
     viewer.add_image(IMAGE)
-    spin(20)
     wait_until(lambda: not panel.client.busy)
     assert panel.view.drawing.tools["point"].isEnabled()
     assert panel.link.layers.points.layer.mode == "add"

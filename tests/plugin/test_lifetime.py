@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fixtures.mouse import click, press_key, spin, wait_until
+from fixtures.mouse import click, spin, wait_until
 from fixtures.oracles import raise_at
 from fixtures.windows import Gate, drawn, oracle_workspace
 from qtpy.QtCore import QCoreApplication, QEvent
@@ -24,16 +24,17 @@ Open = Callable[..., Any]
 
 
 def start(shown: Any, gate: Gate) -> None:
-    """Click, and wait until the network is at it."""
-    shown.look_at((5, 6, 7))
-    click(shown.viewer, shown.world((5, 6, 7)))
+    """Place a point, and wait until the network is at it."""
+    shown.layers.points.layer.add([[5, 6, 7]])
     wait_until(gate.reached.is_set)
 
 
 def test_a_click_made_while_it_computes_is_queued(window: Open) -> None:
     gate = Gate()
     shown = window(IMAGE, oracle_workspace(gate))
-    start(shown, gate)
+    shown.look_at((5, 6, 7))
+    click(shown.viewer, shown.world((5, 6, 7)))
+    wait_until(gate.reached.is_set)
     assert shown.panel.view.drawing.cancel.isEnabled()
     click(shown.viewer, shown.world((5, 16, 17)))
     assert shown.prompts == [Point((5, 6, 7)), Point((5, 16, 17))]
@@ -44,9 +45,9 @@ def test_a_click_made_while_it_computes_is_queued(window: Open) -> None:
     assert not shown.panel.view.drawing.cancel.isEnabled()
 
 
-def test_cancel_keeps_the_prompt_for_run(window: Open) -> None:
+def test_cancel_keeps_the_prompt_for_run(windowless: Open) -> None:
     gate = Gate()
-    shown = window(IMAGE, oracle_workspace(gate))
+    shown = windowless(IMAGE, oracle_workspace(gate))
     start(shown, gate)
     shown.panel.view.drawing.cancel.click()
     gate.open.set()
@@ -54,36 +55,35 @@ def test_cancel_keeps_the_prompt_for_run(window: Open) -> None:
     assert shown.voxels() == {}
     assert shown.prompts == [Point((5, 6, 7))]
     assert "kept" in shown.status
-    press_key(shown.viewer, "Q")
-    shown.wait()
+    shown.press("Q")
     assert shown.labels[5, 6, 7] == 1
 
 
-def test_when_memory_runs_out_the_cpu_is_offered(window: Open) -> None:
+def test_when_memory_runs_out_the_cpu_is_offered(windowless: Open) -> None:
     network = raise_at(1, torch.OutOfMemoryError("CUDA out of memory"), drawn)
-    shown = window(IMAGE, oracle_workspace(network))
+    shown = windowless(IMAGE, oracle_workspace(network))
     shown.click((5, 6, 7))
     view = shown.panel.view
-    assert "Not enough memory" in shown.panel.state.error
-    assert "your prompt is kept" in shown.panel.state.error
-    assert "choose CPU under “Compute on”" in shown.panel.state.error
+    assert "Not enough memory" in shown.error
+    assert "your prompt is kept" in shown.error
+    assert "choose CPU under “Compute on”" in shown.error
     assert view.drawing.action.text() == "Compute on the CPU"
     view.drawing.action.click()
     shown.wait()
-    assert shown.panel.state.error == ""
+    assert shown.error == ""
     assert view.source.device.name == "CPU"
     assert shown.client.choice.device == "cpu"
     assert shown.labels[5, 6, 7] == 1
 
 
-def test_the_image_is_removed_while_it_computes(window: Open) -> None:
+def test_the_image_is_removed_while_it_computes(windowless: Open) -> None:
     gate = Gate()
-    shown = window(IMAGE, oracle_workspace(gate))
+    shown = windowless(IMAGE, oracle_workspace(gate))
     start(shown, gate)
     shown.viewer.layers.remove(shown.image)
     gate.open.set()
     shown.wait()
-    assert "removed" in shown.panel.state.error
+    assert "removed" in shown.error
     assert shown.panel.view.source.image.names == []
     assert not shown.panel.view.objects.next.isEnabled()
 
@@ -103,7 +103,6 @@ def test_closing_while_it_computes_frees_everything(window: Open) -> None:
     shown.panel.close_panel()
     gate.open.set()
     assert worker.wait(30)
-    spin(100)
     # What deleteLater asked for: else only an event loop that returns does it.
     QCoreApplication.sendPostedEvents(shown.panel, QEvent.Type.DeferredDelete.value)
     assert not labels.any()
@@ -131,8 +130,8 @@ def test_the_window_is_closed(make_napari_viewer: Any) -> None:
     assert parts.worker.wait(30)
 
 
-def test_opening_the_panel_again_goes_on_with_its_layers(window: Open) -> None:
-    shown = window(IMAGE)
+def test_opening_the_panel_again_goes_on_with_its_layers(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
     layers = list(shown.viewer.layers)
     shown.reopen_panel()
@@ -146,9 +145,9 @@ def test_opening_the_panel_again_goes_on_with_its_layers(window: Open) -> None:
     assert [o.label for o in shown.client.objects()] == [1, 2]
 
 
-def test_two_viewers_do_not_disturb_each_other(window: Open) -> None:
-    first = window(IMAGE)
-    second = window(IMAGE)
+def test_two_viewers_do_not_disturb_each_other(windowless: Open) -> None:
+    first = windowless(IMAGE)
+    second = windowless(IMAGE)
     second.click((5, 6, 7))
     assert first.prompts == []
     assert not first.labels.any()
@@ -158,8 +157,8 @@ def test_two_viewers_do_not_disturb_each_other(window: Open) -> None:
     assert first.labels[5, 16, 17] == 1
 
 
-def test_two_images_have_layers_of_their_own(window: Open) -> None:
-    shown = window(IMAGE)
+def test_two_images_have_layers_of_their_own(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
     first = shown.layers
     other = shown.viewer.add_image(IMAGE + 1, name="other", scale=(2, 1, 1))
@@ -202,11 +201,10 @@ def test_through_the_public_proxy(make_napari_viewer_proxy: Any) -> None:
     assert panel.parts.worker.wait(30)
 
 
-def test_layers_that_were_deleted_are_made_again(window: Open) -> None:
-    shown = window(IMAGE)
+def test_layers_that_were_deleted_are_made_again(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
-    shown.panel.view.objects.next.click()
-    shown.wait()
+    shown.push(shown.panel.view.objects.next)
     shown.click((5, 16, 17))
     labels = shown.labels.copy()
     shown.panel.view.objects.list.renamed.emit(1, "first")
@@ -221,8 +219,8 @@ def test_layers_that_were_deleted_are_made_again(window: Open) -> None:
     assert shown.labels[5, 18, 4] == 2
 
 
-def test_the_data_of_the_image_are_replaced(window: Open) -> None:
-    shown = window(IMAGE)
+def test_the_data_of_the_image_are_replaced(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
     shown.image.data = IMAGE + 1
     shown.wait()
@@ -237,15 +235,13 @@ def test_the_data_of_the_image_are_replaced(window: Open) -> None:
     assert shown.labels[5, 6, 7] == 1
 
 
-def test_the_cost_is_said_before_the_first_prompt(window: Open) -> None:
-    from napari_nninteractive.workspace.workspace import Workspace
-
+def test_the_cost_is_said_before_the_first_prompt(windowless: Open) -> None:
     asked = []
 
     def cost(engine: Any) -> Estimate:
         asked.append(engine)
         return Estimate(2.0, 5 << 30, "cpu", "fp32")
 
-    shown = window(IMAGE, Workspace(oracle_workspace()._load, cost))
+    shown = windowless(IMAGE, oracle_workspace(estimate=cost))
     wait_until(lambda: shown.status.startswith("About 2 s and 5.0 GB for a prompt"))
     assert asked == [shown.client.workspace.engine]

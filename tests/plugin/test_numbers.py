@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fixtures.mouse import click, drag, press_key, wait_until
+from fixtures.mouse import wait_until
 from napari.layers import Image
 
 from napari_nninteractive.core.prompts import BoxPrompt, Point
@@ -101,14 +101,13 @@ def test_strokes_of_numbers_become_strokes_of_labels() -> None:
     assert [s.new.ravel().tolist() for s in listener.strokes] == [[2], [0]]
 
 
-def test_a_class_of_objects(window: Open, tmp_path: Path) -> None:
-    shown = window(IMAGE)
+def test_a_class_of_objects(windowless: Open, tmp_path: Path) -> None:
+    shown = windowless(IMAGE)
     view = shown.panel.view
     view.objects.options["same_number"].native.click()
     shown.choose("box")
     shown.drag([(5, 3.6, 3.6), (5, 6, 6), (5, 9.4, 9.4)])
-    press_key(shown.viewer, "N")
-    shown.wait()
+    shown.press("N")
     shown.drag([(5, 3.6, 6.6), (5, 6, 9), (5, 9.4, 13.4)])
     assert shown.voxels() == {1: 60}, "one number for both"
     assert [o.voxels for o in shown.client.objects()] == [36, 24]
@@ -126,10 +125,10 @@ def test_a_class_of_objects(window: Open, tmp_path: Path) -> None:
     shown.wait()
     assert shown.voxels() == {1: 36, 2: 24}
     view.objects.list.item(1, 0).setText("none")
-    assert "is no number" in shown.panel.state.error
+    assert "is no number" in shown.error
     assert view.objects.list.item(1, 0).text() == "2"
     view.objects.list.item(0, 0).setText("0")
-    assert "from 1 to" in shown.panel.state.error
+    assert "from 1 to" in shown.error
 
     for label in (1, 2):
         shown.client.delete_object(label)
@@ -145,45 +144,37 @@ def test_an_object_is_picked_and_painted_by_its_number(window: Open) -> None:
     shown = window(IMAGE)
     shown.choose("box")
     shown.drag([(5, 3.6, 3.6), (5, 6, 6), (5, 7.4, 7.4)])
-    press_key(shown.viewer, "N")
-    shown.wait()
+    shown.press("N")
     shown.drag([(5, 13.6, 13.6), (5, 16, 16), (5, 19.4, 19.4)])
     layer = shown.layers.objects.layer
     assert layer.selected_label == 2
     shown.viewer.layers.selection.active = layer
     layer.mode = "pick"
-    click(shown.viewer, shown.world((5, 5, 5)))
-    shown.wait()
+    shown.click((5, 5, 5))
     assert shown.client.label == 1
     assert shown.prompts == [BoxPrompt((5, 4, 4), (6, 8, 8))]
     assert layer.selected_label == 1
-    click(shown.viewer, shown.world((5, 22, 5)))  # nothing is there
-    shown.wait()
+    shown.click((5, 22, 5))  # nothing is there
     assert shown.client.label == 1
 
     shown.panel.view.objects.list.item(1, 0).setText("1")
     shown.wait()
     assert layer.selected_label == 0  # as napari picked it
-    layer.selected_label, layer.brush_size, layer.mode = 1, 1, "paint"
-    drag(shown.viewer, [shown.world(p) for p in ((5, 10, 10), (5, 10, 11), (5, 10, 12))])
-    shown.wait()
+    shown.paint_objects(1, [(5, 10, 10), (5, 10, 11), (5, 10, 12)])
     assert [o.voxels for o in shown.client.objects()] == [19, 36]
     layer.mode = "pick"
-    click(shown.viewer, shown.world((5, 16, 16)))
-    shown.wait()
+    shown.click((5, 16, 16))
     assert shown.client.label == 2, "the object under the cursor, of those with this number"
 
 
-def test_prompts_of_a_class_are_apart(window: Open) -> None:
-    shown = window(IMAGE)
+def test_prompts_of_a_class_are_apart(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.panel.view.objects.options["same_number"].native.click()
     shown.click((5, 6, 7))
-    press_key(shown.viewer, "N")
-    shown.wait()
+    shown.press("N")
     shown.click((5, 16, 17))
     assert shown.prompts == [Point((5, 16, 17))]
     shown.panel.view.objects.list.selectRow(0)
-    shown.panel.view.objects.edit.click()
-    shown.wait()
+    shown.push(shown.panel.view.objects.edit)
     assert shown.prompts == [Point((5, 6, 7))]
     assert set(shown.voxels()) == {1}

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fixtures.mouse import click, drag, press_key, spin, wait_until
+from fixtures.mouse import spin, wait_until
 from fixtures.windows import Gate, oracle_workspace
 
 from napari_nninteractive.core.frame import frame_of
 from napari_nninteractive.core.prompts import Point
-from napari_nninteractive.errors import ModelError
 from napari_nninteractive.plugin.view import messages
 from napari_nninteractive.plugin.view.state import Action, Kind, Message
 from napari_nninteractive.workspace.commands import ImageSource
@@ -23,85 +22,68 @@ IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
 Open = Callable[..., Any]
 
 
-def paint(shown: Any, number: int, path: Any) -> None:
-    """Paint into the objects with a number."""
-    layer = shown.layers.objects.layer
-    shown.viewer.layers.selection.active = layer
-    layer.selected_label, layer.brush_size, layer.mode = number, 1, "paint"
-    drag(shown.viewer, [shown.world(p) for p in path])
-    shown.wait()
-
-
-def test_an_object_of_another_channel_comes_back_with_its_prompts(window: Open) -> None:
-    shown = window((np.stack([IMAGE] * 3, axis=-1) * 255).astype(np.uint8), rgb=True)
+def test_an_object_of_another_channel_comes_back_with_its_prompts(windowless: Open) -> None:
+    shown = windowless((np.stack([IMAGE] * 3, axis=-1) * 255).astype(np.uint8), rgb=True)
     assert shown.panel.view.source.channel.names[1:] == ["Red", "Green", "Blue"]
     shown.click((5, 6, 7))
     made = shown.voxels()
     shown.panel.view.source.channel.choose(1)
     shown.wait()
     shown.panel.view.objects.list.selectRow(0)
-    shown.panel.view.objects.edit.click()
-    shown.wait()
+    shown.push(shown.panel.view.objects.edit)
     assert shown.client.source.frame.channel is None
     assert shown.panel.view.source.channel.value is None
     assert shown.prompts == [Point((5, 6, 7))]
     assert shown.voxels() == made
 
 
-def test_an_object_of_another_time_comes_back_where_it_is(window: Open) -> None:
-    shown = window(np.stack([IMAGE] * 3), axis_labels=("t", "z", "y", "x"))
+def test_an_object_of_another_time_comes_back_where_it_is(windowless: Open) -> None:
+    shown = windowless(np.stack([IMAGE] * 3), axis_labels=("t", "z", "y", "x"))
     shown.click((2, 5, 6, 7))
     shown.viewer.dims.set_point(0, 0)
-    wait_until(lambda: "time 0" in shown.panel.state.fact)
+    wait_until(lambda: "time 0" in shown.state.fact)
     shown.panel.view.objects.list.selectRow(0)
-    shown.panel.view.objects.edit.click()
-    shown.wait()
+    shown.push(shown.panel.view.objects.edit)
     assert shown.viewer.dims.point[0] == 2
-    assert "time 2" in shown.panel.state.fact
+    assert "time 2" in shown.state.fact
     assert shown.prompts == [Point((5, 6, 7))]
 
 
-def test_painting_other_objects_is_undone(window: Open) -> None:
-    shown = window(IMAGE)
+def test_painting_other_objects_is_undone(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
-    press_key(shown.viewer, "N")
-    shown.wait()
+    shown.press("N")
     before = shown.labels.copy()
-    paint(shown, 7, [(5, 6, 5), (5, 6, 7), (5, 6, 9)])
+    shown.paint_objects(7, [(5, 6, 5), (5, 6, 7), (5, 6, 9)])
     after = shown.labels.copy()
     assert (after[5, 6, 5:10] == 7).all()
-    shown.panel.view.prompts.undo.click()
-    shown.wait()
+    shown.push(shown.panel.view.prompts.undo)
     np.testing.assert_array_equal(shown.labels, before)
     assert [o.label for o in shown.client.objects()] == [1]
     assert shown.client.objects()[0].voxels == np.count_nonzero(before == 1)
-    shown.panel.view.prompts.redo.click()
-    shown.wait()
+    shown.push(shown.panel.view.prompts.redo)
     np.testing.assert_array_equal(shown.labels, after)
     assert {o.label: o.voxels for o in shown.client.objects()} == shown.voxels()
 
 
-def test_nothing_is_left_of_an_object_that_was_undone(window: Open) -> None:
-    shown = window(IMAGE)
+def test_nothing_is_left_of_an_object_that_was_undone(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
-    shown.panel.view.prompts.undo.click()
-    shown.wait()
+    shown.push(shown.panel.view.prompts.undo)
     assert shown.panel.view.objects.list.rowCount() == 0
     shown.click((5, 6, 7))
-    press_key(shown.viewer, "N")
-    shown.wait()
+    shown.press("N")
     shown.click((5, 16, 17))
     for _ in range(2):
         shown.panel.view.prompts.undo.click()
         shown.wait()
     assert [o.label for o in shown.client.objects()] == [1]
-    press_key(shown.viewer, "N")
-    shown.wait()
+    shown.press("N")
     assert shown.client.label == 2
 
 
-def test_the_prompt_chosen_in_the_list_is_flipped(window: Open) -> None:
-    shown = window(IMAGE)
+def test_the_prompt_chosen_in_the_list_is_flipped(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
     shown.click((5, 16, 17))
     view = shown.panel.view
@@ -112,8 +94,8 @@ def test_the_prompt_chosen_in_the_list_is_flipped(window: Open) -> None:
     assert shown.prompts == [Point((5, 6, 7), False), Point((5, 16, 17))]
 
 
-def test_a_mask_has_no_sign_to_flip(window: Open) -> None:
-    shown = window(IMAGE)
+def test_a_mask_has_no_sign_to_flip(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     mask = np.zeros(IMAGE.shape, np.uint8)
     mask[3:6, 4:8, 4:8] = 1
     shown.viewer.add_labels(mask).selected_label = 1
@@ -123,19 +105,19 @@ def test_a_mask_has_no_sign_to_flip(window: Open) -> None:
     view.prompts.list.setCurrentRow(0)
     view.prompts.flip.click()
     shown.wait()
-    assert "have a sign" in shown.panel.state.error
+    assert "have a sign" in shown.error
     assert view.prompts.list.count() == 1
 
 
-def test_the_voxels_of_the_image_change(window: Open) -> None:
-    shown = window(IMAGE)
+def test_the_voxels_of_the_image_change(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
     shown.image.scale = (4, 1, 1)
     shown.image.units = ("um",) * 3
     shown.wait()
     assert shown.layers.objects.layer.scale.tolist() == [4, 1, 1]
     assert shown.layers.points.layer.units == shown.image.units
-    assert "4 × 1 × 1 µm" in shown.panel.state.fact
+    assert "4 × 1 × 1 µm" in shown.state.fact
     (row,) = shown.client.objects()
     assert row.volume == row.voxels * 4
     shown.click((7, 16, 17))
@@ -151,11 +133,10 @@ class Press:
         self.position = layer.data_to_world(voxel)
 
 
-def test_an_object_is_written_during_a_stroke(window: Open) -> None:
+def test_an_object_is_written_during_a_stroke(windowless: Open) -> None:
     gate = Gate()
-    shown = window(IMAGE, oracle_workspace(gate))
-    shown.look_at((5, 6, 7))
-    click(shown.viewer, shown.world((5, 6, 7)))
+    shown = windowless(IMAGE, oracle_workspace(gate))
+    shown.layers.points.layer.add([[5, 6, 7]])
     wait_until(gate.reached.is_set)
     layer = shown.layers.objects.layer
     with layer.block_history():
@@ -176,7 +157,7 @@ def test_no_prompts_in_3d_and_the_tool_is_armed_after_it(window: Open) -> None:
     shown.layers.points.layer.add([[5, 6, 7]])
     shown.wait()
     assert shown.prompts == []
-    assert "2D view" in shown.panel.state.error
+    assert "2D view" in shown.error
     shown.viewer.dims.ndisplay = 2
     spin(50)
     assert shown.layers.points.layer.mode == "add"
@@ -184,67 +165,57 @@ def test_no_prompts_in_3d_and_the_tool_is_armed_after_it(window: Open) -> None:
     assert shown.prompts == [Point((5, 6, 7))]
 
 
-def test_only_what_is_not_the_object_is_no_object(window: Open) -> None:
-    shown = window(IMAGE)
+def test_only_what_is_not_the_object_is_no_object(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.choose("point", positive=False)
     shown.click((5, 6, 7))
     assert shown.voxels() == {}
-    assert "mark the object too" in shown.panel.state.error
+    assert "mark the object too" in shown.error
     shown.choose("point")
     shown.click((5, 16, 17))
     assert shown.labels[5, 16, 17] == 1
     assert shown.labels[5, 6, 7] == 0
 
 
-def test_a_model_that_cannot_be_loaded_is_given_back(window: Open) -> None:
-    workspace = oracle_workspace()
-    load = workspace._load
-
-    def only_builtin(choice: Any) -> Any:
-        if choice.name != "builtin":
-            raise ModelError("There is no model in this folder; choose another.")
-        return load(choice)
-
-    workspace._load = only_builtin  # type: ignore[method-assign]
-    shown = window(IMAGE, workspace)
+def test_a_model_that_cannot_be_loaded_is_given_back(windowless: Open) -> None:
+    shown = windowless(IMAGE, oracle_workspace(only="builtin"))
     shown.click((5, 6, 7))
     shown.panel.parts.models.choose_folder("/nowhere")
     shown.wait()
-    assert "choose another" in shown.panel.state.error
+    assert "choose another" in shown.error
     assert shown.panel.view.source.model.value == "builtin"
     shown.click((5, 16, 17))
     assert shown.labels[5, 16, 17] == 1
 
 
-def test_the_probability_is_cleared_and_hidden(window: Open) -> None:
-    shown = window(IMAGE)
+def test_the_probability_is_cleared_and_hidden(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.panel.view.objects.options["probability"].native.click()
     shown.click((5, 6, 7))
     layer = shown.viewer.layers["image: probability"]
     assert layer.data.any()
-    shown.panel.view.prompts.undo.click()
-    shown.wait()
+    shown.push(shown.panel.view.prompts.undo)
     assert not layer.data.any()
     shown.panel.view.objects.options["probability"].native.click()
     assert not layer.visible
 
 
-def test_new_and_renamed_images_are_in_the_list(window: Open) -> None:
-    shown = window(IMAGE)
+def test_new_and_renamed_images_are_in_the_list(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.image.name = "other name"
     assert shown.panel.view.source.image.name == "other name"
     shown.layers.points.layer.mode = "pan_zoom"
     shown.viewer.layers.remove(shown.image)
     shown.wait()
-    assert "was removed" in shown.panel.state.error
+    assert "was removed" in shown.error
     shown.viewer.add_image(IMAGE, name="new")
     shown.wait()
     assert shown.panel.view.source.image.name == "new"
     assert shown.client.source is not None
 
 
-def test_a_2d_image_has_areas_and_no_slices(window: Open) -> None:
-    shown = window(IMAGE[5], units=("um",) * 2)
+def test_a_2d_image_has_areas_and_no_slices(windowless: Open) -> None:
+    shown = windowless(IMAGE[5], units=("um",) * 2)
     shown.click((6, 7))
     view = shown.panel.view
     assert view.objects.list.horizontalHeaderItem(3).text() == "µm²"
@@ -270,12 +241,12 @@ def test_long_messages_do_not_grow_the_panel(window: Open) -> None:
     ):
         text = "Something is wrong, and this is what to do about it. " * 8
         message = Message(Kind.PROBLEM, text, Action("Do it", print))
-        view.show_state(replace(shown.panel.state, offer=offer, message=message))
+        view.show_state(replace(shown.state, offer=offer, message=message))
         spin(20)
         hint = view.minimumSizeHint()
         assert hint.width() <= 320
         assert hint.height() <= 900
     text = "The point at (5, 500, 500) lies outside the image of shape (64, 128, 128)."
-    view.show_state(replace(shown.panel.state, message=Message(Kind.PROBLEM, text)))
+    view.show_state(replace(shown.state, message=Message(Kind.PROBLEM, text)))
     spin(50)
     assert view.drawing.message.verticalScrollBar().maximum() == 0, "usual messages are seen whole"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fixtures.mouse import drag, press_key, spin, wait_until
+from fixtures.mouse import drag, spin, wait_until
 
 from napari_nninteractive.core.prompts import BoxPrompt, Lasso, Point, Scribble
 from napari_nninteractive.plugin.view.state import Kind, Message
@@ -46,7 +46,7 @@ def test_the_first_click_gives_an_object(window: Open, sample: Any) -> None:
     made, _, truth = sample
     shown = window(made.image, Workspace(), scale=made.spacing, units=("um",) * 3)
     shown.click(centre_point(truth).position)
-    assert shown.panel.state.error == ""
+    assert shown.error == ""
     assert dice(shown.labels == 1, truth) >= 0.8
     assert "1 pass" in shown.status
     assert shown.panel.view.objects.list.item(0, 2).text() == str(np.count_nonzero(shown.labels))
@@ -68,7 +68,7 @@ def test_other_tools_give_an_object(window: Open, sample: Any, tool: str) -> Non
     else:
         angles = np.linspace(0, 2 * np.pi, 16)
         shown.drag([(z, *(middle + half * (np.cos(a), np.sin(a)))) for a in angles])
-    assert shown.panel.state.error == ""
+    assert shown.error == ""
     assert len(shown.prompts) == 1
     assert dice(shown.labels == 1, truth) >= 0.8
 
@@ -96,14 +96,14 @@ def test_each_tool_makes_its_prompt(window: Open) -> None:
     assert shown.panel.view.prompts.list.count() == 4
 
 
-def test_a_negative_prompt_takes_something_away(window: Open) -> None:
-    shown = window(IMAGE)
+def test_a_negative_prompt_takes_something_away(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.choose("box")
     shown.drag([(5, 3.6, 3.6), (5, 8, 8), (5, 15.4, 15.4)])
     before = shown.voxels()[1]
     assert before == 144
-    press_key(shown.viewer, "G")
-    press_key(shown.viewer, "W")
+    shown.press("G")
+    shown.press("W")
     shown.click((5, 9, 9))
     assert shown.prompts[1] == Point((5, 9, 9), False)
     assert 0 < shown.voxels()[1] < before
@@ -144,15 +144,13 @@ def test_undo_and_redo_by_key_are_in_step_with_the_layers(window: Open) -> None:
     layers = (shown.layers.points.layer, shown.layers.shapes.layer)
     strokes = shown.layers.scribbles.layer.data
     for left in (2, 1, 0):
-        press_key(shown.viewer, "U")
-        shown.wait()
+        shown.press("U")
         assert shown.prompts == prompts[:left]
         assert [len(layer.data) for layer in layers] == [int(left > 0), int(left > 1)]
         assert strokes.any() == (left > 2)
     assert shown.voxels() == {}
     for _ in range(3):
-        press_key(shown.viewer, "U", shift=True)
-        shown.wait()
+        shown.press("U", shift=True)
     assert shown.prompts == prompts
     assert shown.voxels() == voxels
     assert [len(layer.data) for layer in layers] == [1, 1]
@@ -213,23 +211,22 @@ def test_erasing_part_of_a_scribble(window: Open) -> None:
     assert (layer.data[8, 5] != 0).sum() == 4
 
 
-def test_flipping_the_selected(window: Open) -> None:
-    shown = window(IMAGE)
+def test_flipping_the_selected(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
     shown.click((5, 16, 17))
     layer = shown.layers.points.layer
     layer.mode = "select"
     layer.selected_data = {1}
-    shown.panel.view.prompts.flip.click()
-    shown.wait()
+    shown.push(shown.panel.view.prompts.flip)
     assert shown.prompts == [Point((5, 6, 7)), Point((5, 16, 17), False)]
     assert layer.features["polarity"].tolist() == ["+", "−"]
     assert not np.allclose(layer.face_color[0], layer.face_color[1])
     assert shown.labels[5, 16, 17] == 0
 
 
-def test_the_list_goes_to_a_prompt_and_deletes_it(window: Open) -> None:
-    shown = window(IMAGE)
+def test_the_list_goes_to_a_prompt_and_deletes_it(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
     shown.click((9, 16, 17))
     prompts = shown.panel.view.prompts.list
@@ -237,18 +234,16 @@ def test_the_list_goes_to_a_prompt_and_deletes_it(window: Open) -> None:
     prompts.setCurrentRow(0)
     prompts.itemClicked.emit(prompts.item(0))
     assert shown.viewer.dims.point[0] == 5
-    shown.panel.view.prompts.delete.click()
-    shown.wait()
+    shown.push(shown.panel.view.prompts.delete)
     assert shown.prompts == [Point((9, 16, 17))]
     assert len(shown.layers.points.layer.data) == 1
 
 
-def test_next_object_keeps_the_first_and_their_border(window: Open) -> None:
-    shown = window(IMAGE)
+def test_next_object_keeps_the_first_and_their_border(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.choose("box")
     shown.drag([(5, 3.6, 3.6), (5, 6, 6), (5, 9.4, 9.4)])
-    press_key(shown.viewer, "N")
-    shown.wait()
+    shown.press("N")
     assert shown.panel.view.prompts.list.count() == 0
     assert len(shown.layers.shapes.layer.data) == 0
     first = shown.labels == 1
@@ -283,7 +278,7 @@ def test_other_planes(window: Open, order: tuple[int, int, int]) -> None:
     shown.choose("scribble")
     shown.drag([low, (low + high) / 2, high])
     assert shown.prompts[2].bounds.shape[order[0]] == 1
-    assert shown.panel.state.error == ""
+    assert shown.error == ""
 
 
 def test_a_rotated_and_anisotropic_layer(window: Open) -> None:
@@ -306,9 +301,9 @@ def test_a_2d_image(window: Open) -> None:
     assert shown.labels[5, 6] == 1
 
 
-def test_an_rgb_image(window: Open) -> None:
+def test_an_rgb_image(windowless: Open) -> None:
     rgb = (np.random.default_rng(0).random((24, 24, 3)) * 255).astype(np.uint8)
-    shown = window(rgb, rgb=True)
+    shown = windowless(rgb, rgb=True)
     assert not shown.panel.view.source.channel.native.isHidden()
     assert len(shown.panel.view.source.channel.names) == 4
     shown.click((6, 7))
@@ -320,25 +315,25 @@ def test_an_rgb_image(window: Open) -> None:
     assert shown.labels[16, 17] == 2
 
 
-def test_a_stack_at_time_two(window: Open) -> None:
+def test_a_stack_at_time_two(windowless: Open) -> None:
     image = np.stack([IMAGE + t for t in range(3)])
-    shown = window(image, axis_labels=("t", "z", "y", "x"))
+    shown = windowless(image, axis_labels=("t", "z", "y", "x"))
     shown.click((2, 5, 6, 7))
     assert shown.prompts == [Point((5, 6, 7))]
     assert np.flatnonzero(shown.labels.any((1, 2, 3))).tolist() == [2]
-    assert "time 2" in shown.panel.state.fact
+    assert "time 2" in shown.state.fact
 
 
-def test_the_panel_follows_the_time_that_is_shown(window: Open) -> None:
-    shown = window(np.stack([IMAGE] * 3), axis_labels=("t", "z", "y", "x"))
+def test_the_panel_follows_the_time_that_is_shown(windowless: Open) -> None:
+    shown = windowless(np.stack([IMAGE] * 3), axis_labels=("t", "z", "y", "x"))
     shown.viewer.dims.set_point(0, 0)
-    wait_until(lambda: "time 0" in shown.panel.state.fact)
+    wait_until(lambda: "time 0" in shown.state.fact)
     assert shown.client.source.frame.holds((0, 0, 0, 0))
 
 
-def test_a_lazy_image(window: Open) -> None:
+def test_a_lazy_image(windowless: Open) -> None:
     dask = pytest.importorskip("dask.array")
-    shown = window(dask.from_array(IMAGE, chunks=8))
+    shown = windowless(dask.from_array(IMAGE, chunks=8))
     shown.click((5, 6, 7))
     assert shown.labels[5, 6, 7] == 1
 
@@ -346,11 +341,7 @@ def test_a_lazy_image(window: Open) -> None:
 def test_what_is_painted_into_the_result_is_kept(window: Open) -> None:
     shown = window(IMAGE)
     shown.click((5, 6, 7))
-    layer = shown.layers.objects.layer
-    shown.viewer.layers.selection.active = layer
-    layer.selected_label, layer.brush_size, layer.mode = 1, 1, "paint"
-    drag(shown.viewer, [(5, 15, 15), (5, 15, 17), (5, 15, 19)])
-    shown.wait()
+    shown.paint_objects(1, [(5, 15, 15), (5, 15, 17), (5, 15, 19)])
     assert (shown.labels[5, 15, 15:20] == 1).all()
     shown.choose("point")
     shown.click((5, 10, 10))
@@ -362,36 +353,35 @@ def test_what_is_painted_into_the_result_is_kept(window: Open) -> None:
     assert shown.labels[5, 6, 7] == 1
 
 
-def test_starting_from_a_mask(window: Open) -> None:
-    shown = window(IMAGE)
+def test_starting_from_a_mask(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     mask = np.zeros(IMAGE.shape, np.uint16)
     mask[3:6, 4:8, 4:8] = 7
     shown.viewer.add_labels(mask, name="cellpose").selected_label = 7
-    shown.panel.view.objects.start.click()
-    shown.wait()
+    shown.push(shown.panel.view.objects.start)
     np.testing.assert_array_equal(shown.labels == 1, mask == 7)
 
 
-def test_a_prompt_outside_is_said_and_vanishes(window: Open) -> None:
-    shown = window(IMAGE)
+def test_a_prompt_outside_is_said_and_vanishes(windowless: Open) -> None:
+    shown = windowless(IMAGE)
     shown.click((5, 6, 7))
     shown.layers.points.layer.add([[5, 40, 40]])
     shown.wait()
-    assert "outside the image" in shown.panel.state.error
+    assert "outside the image" in shown.error
     assert len(shown.layers.points.layer.data) == 1
     shown.click((5, 8, 8))
-    assert shown.panel.state.error == ""
+    assert shown.error == ""
 
 
-def test_a_constant_image_is_said(window: Open) -> None:
-    shown = window(np.ones((8, 16, 16), np.uint8))
-    assert "constant" in shown.panel.state.error.lower()
+def test_a_constant_image_is_said(windowless: Open) -> None:
+    shown = windowless(np.ones((8, 16, 16), np.uint8))
+    assert "constant" in shown.error.lower()
 
 
 def test_the_panel_fits(window: Open) -> None:
     shown = window(IMAGE)
     text = "Something is wrong, and this is what to do about it. " * 2
-    shown.panel.view.show_state(replace(shown.panel.state, message=Message(Kind.PROBLEM, text)))
+    shown.panel.view.show_state(replace(shown.state, message=Message(Kind.PROBLEM, text)))
     spin(20)
     hint = shown.panel.view.minimumSizeHint()
     assert hint.width() <= 320

@@ -95,12 +95,10 @@ def test_close_ends_the_thread_and_frees_the_worker(qapp: Any, qtbot: Any) -> No
 
     worker.submit(first, seen.append, seen.append)
     assert started.wait(10)
-    thread = worker._thread
     worker.close()
     worker.close()
     worker.submit(lambda call: seen.append("late"), seen.append, seen.append)
-    assert thread is not None
-    thread.join(10)
+    assert worker.wait(10)
     assert not worker.alive
     qtbot.wait(20)
     assert seen == []
