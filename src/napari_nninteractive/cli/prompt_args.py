@@ -218,6 +218,8 @@ def build_plan(requests: Sequence[Request], image: ImageFile, label: int | None 
         If a prompt does not fit the image, a file holds something else, or nothing would be predicted.
     ImageError
         If a file with a painted mask cannot be read, or a file of prompts is of an image of another shape.
+    SessionError
+        If a file of prompts has no such object, or several may be meant.
     """
     if label is not None and all(request.kind != "prompts" for request in requests):
         raise PromptError("--object chooses in a file of prompts: give one with --prompts.")
