@@ -66,7 +66,8 @@ def imported() -> dict[str, list[tuple[Path, bool]]]:
     for path in sorted((ROOT / "src").rglob("*.py")):
         for module, at_once in imports(ast.parse(path.read_text(encoding="utf-8"))):
             top = module.split(".")[0]
-            if top == OWN or top in sys.stdlib_module_names:
+            # _typeshed is what type checkers bring, and is there for them alone.
+            if top in (OWN, "_typeshed") or top in sys.stdlib_module_names:
                 continue
             name = canonicalize_name(DISTRIBUTIONS.get(module) or DISTRIBUTIONS.get(top, top))
             found.setdefault(name, []).append((path.relative_to(ROOT), at_once))

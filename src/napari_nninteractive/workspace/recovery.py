@@ -146,7 +146,7 @@ class SavedWork:
                 self._adopt(session, source)
                 then(session)
 
-        self._client.work(lambda: read_session(path), done)
+        self._client.work(lambda: read_session(path, source.frame.volume_shape), done)
 
     def recover(self, image: str, then: Callable[[], object] = lambda: None) -> None:
         """Go on with what a crash left of the image that is open; its file is then deleted.
