@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.frame import Frame, frame_of
-from napari_nninteractive.workspace.commands import Change, Stroke
 from napari_nninteractive.workspace.label_map import LabelMap, count, edits_of, numbered
 from napari_nninteractive.workspace.objects import ObjectTable
+from napari_nninteractive.workspace.values.outcome import Change
+from napari_nninteractive.workspace.values.placed import Stroke
 
 ROW = frame_of((1, 1, 8))
 

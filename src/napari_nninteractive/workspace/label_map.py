@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import MaskEdit
-from napari_nninteractive.workspace.commands import Change, Motion, Stroke
 from napari_nninteractive.workspace.overlaps import Beneath, Patch, inserted, removed
+from napari_nninteractive.workspace.values.outcome import Change, Motion
+from napari_nninteractive.workspace.values.placed import Stroke
 
 __all__ = ["Key", "LabelMap", "count", "difference", "dtype_for", "edits_of", "numbered"]
 

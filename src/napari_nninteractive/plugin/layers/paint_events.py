@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nninteractive.workspace.commands import Stroke
+from napari_nninteractive.workspace.values.placed import Stroke
 
 __all__ = ["compare", "on_all", "read_stroke"]
 
