@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from napari_nninteractive.core.frame import Frame, frame_of
 from napari_nninteractive.core.prompts import BoxPrompt, Point
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.label_map import count
+from napari_nninteractive.workspace.labels.numbers import count
 from napari_nninteractive.workspace.values.placed import ImageSource, Stroke
 
 SHAPE = (2, 1, 6, 6)  # two time points

@@ -18,7 +18,8 @@ from psygnal import Signal
 
 from napari_nninteractive.core.prompts import InitialMask, Prompt, flipped
 from napari_nninteractive.errors import Cancelled, NNInteractiveError, PromptError
-from napari_nninteractive.workspace.label_map import LabelMap, edits_of
+from napari_nninteractive.workspace.labels.label_map import LabelMap
+from napari_nninteractive.workspace.labels.strokes import edits_of
 from napari_nninteractive.workspace.objects import ObjectRow, ObjectTable
 from napari_nninteractive.workspace.pending import current_label, current_prompts
 from napari_nninteractive.workspace.queue import CommandQueue, Job, LabelTarget, WorkerLike

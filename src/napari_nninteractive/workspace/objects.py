@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from napari_nninteractive.core.frame import Frame
-from napari_nninteractive.workspace.label_map import LabelMap
+from napari_nninteractive.workspace.labels.label_map import LabelMap
 
 __all__ = ["ObjectRow", "ObjectTable"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import MaskEdit
-from napari_nninteractive.workspace.label_map import Key, LabelMap
+from napari_nninteractive.workspace.labels.label_map import Key, LabelMap
 from napari_nninteractive.workspace.values.commands import Command, Paint
 from napari_nninteractive.workspace.values.outcome import CommandOutcome
 from napari_nninteractive.workspace.values.placed import ImageSource, ModelChoice
