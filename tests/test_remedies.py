@@ -24,7 +24,7 @@ from napari_nninteractive.engine import registry
 from napari_nninteractive.engine.capabilities import read_capabilities
 from napari_nninteractive.engine.device import Runner, choose_device
 from napari_nninteractive.errors import ModelError, NNInteractiveError, Remedy
-from napari_nninteractive.evaluation.report import check_results
+from napari_nninteractive.evaluation.summary import check_results
 from napari_nninteractive.io import check_output
 from napari_nninteractive.io.axes import select
 from napari_nninteractive.io.ome_zarr import needs_zarr

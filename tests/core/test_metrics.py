@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_nninteractive.core.metrics import (
-    area_under_curve,
-    default_tolerance,
-    dice,
-    prompts_needed,
-    surface_dice,
-)
+from napari_nninteractive.core.metrics import area_under_curve, dice, prompts_needed
+from napari_nninteractive.core.surfaces import default_tolerance, surface_dice
 from napari_nninteractive.errors import ImageError
 
 SHAPE = (24, 24, 24)

@@ -33,7 +33,8 @@ from napari_nninteractive.evaluation.drawn import (
 from napari_nninteractive.evaluation.methods.segmenters import SessionSegmenter
 from napari_nninteractive.evaluation.presets import SESSION, Trial
 from napari_nninteractive.evaluation.protocol import run_drawn, run_volume
-from napari_nninteractive.evaluation.report import summarise, to_csv
+from napari_nninteractive.evaluation.report import to_csv
+from napari_nninteractive.evaluation.summary import summarise
 from napari_nninteractive.session_file.files import read_session, write_session
 from napari_nninteractive.session_file.values import (
     SavedFrame,

@@ -12,11 +12,12 @@ from matplotlib.image import imread
 from matplotlib.lines import Line2D
 
 from napari_nninteractive.core.prompts import BoxPrompt, Point
-from napari_nninteractive.evaluation import figures
+from napari_nninteractive.evaluation import curves
+from napari_nninteractive.evaluation.curves import draw_curves
 from napari_nninteractive.evaluation.drawing import draw_plane
-from napari_nninteractive.evaluation.figures import draw_curves, draw_worst, worst_objects
 from napari_nninteractive.evaluation.presets import BASELINES, Trial
 from napari_nninteractive.evaluation.protocol import ObjectResult, run_volume
+from napari_nninteractive.evaluation.worst import draw_worst, worst_objects
 
 SHAPE = (24, 24, 48)
 
@@ -41,7 +42,7 @@ def test_curves_are_a_png(two_balls, tmp_path: Path) -> None:
 def drawn(monkeypatch, tmp_path: Path, results: list[ObjectResult]) -> dict[str, Line2D]:
     """Lines of the first panel by their names."""
     kept: list[Figure] = []
-    monkeypatch.setattr(figures, "_save", lambda figure, path: kept.append(figure))
+    monkeypatch.setattr(curves, "save_figure", lambda figure, path: kept.append(figure))
     draw_curves(tmp_path / "curves", results)
     return {str(line.get_label()): line for line in kept[0].axes[0].lines}
 

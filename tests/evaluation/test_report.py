@@ -13,13 +13,8 @@ from napari_nninteractive.core.prompts import BoxPrompt, Point, prompt_from_json
 from napari_nninteractive.errors import NNInteractiveError
 from napari_nninteractive.evaluation.presets import Trial
 from napari_nninteractive.evaluation.protocol import MaskCrop, ObjectResult
-from napari_nninteractive.evaluation.report import (
-    check_results,
-    summarise,
-    to_csv,
-    to_json,
-    to_table,
-)
+from napari_nninteractive.evaluation.report import to_csv, to_json, to_table
+from napari_nninteractive.evaluation.summary import check_results, summarise
 
 CLICKS, NO_ZOOM = Trial("points", 3), Trial("points", 3, autozoom=False)
 CLICK, NOT_HERE = Point((1, 2, 3)), Point((1, 2, 9), positive=False)

@@ -46,7 +46,7 @@ def test_the_panel_loads_neither_torch_nor_what_only_files_need() -> None:
 SLOW = """
 import sys, threading
 from napari_nninteractive.workspace.workspace import load_chosen
-from napari_nninteractive.workspace.commands import ModelChoice
+from napari_nninteractive.workspace.values.placed import ModelChoice
 load_chosen(ModelChoice(device="cpu"))
 print(sorted({"triton", "torchvision"} & sys.modules.keys()))
 """

@@ -19,7 +19,7 @@ from napari_nninteractive.plugin.layers.paint_events import compare, read_stroke
 from napari_nninteractive.plugin.layers.prompts import PointPrompts, ShapePrompts
 from napari_nninteractive.plugin.layers.scribbles import ScribblePrompts
 from napari_nninteractive.plugin.layers.style import SYMBOLS, SignColours, role_of
-from napari_nninteractive.workspace.commands import PlacedPrompt
+from napari_nninteractive.workspace.values.placed import PlacedPrompt
 
 IMAGE = Image(
     np.zeros((4, 5, 6)),

@@ -12,8 +12,8 @@ from napari.layers import Image
 
 from napari_nninteractive.core.prompts import BoxPrompt, Point
 from napari_nninteractive.plugin.layers.objects import ObjectsLayer
-from napari_nninteractive.workspace.commands import Stroke
-from napari_nninteractive.workspace.label_map import difference
+from napari_nninteractive.workspace.labels.numbers import difference
+from napari_nninteractive.workspace.values.placed import Stroke
 
 IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
 

@@ -15,7 +15,7 @@ from napari_nninteractive.core.frame import frame_of
 from napari_nninteractive.core.prompts import Point
 from napari_nninteractive.plugin.view import messages
 from napari_nninteractive.plugin.view.state import Action, Kind, Message
-from napari_nninteractive.workspace.commands import ImageSource
+from napari_nninteractive.workspace.values.placed import ImageSource
 
 IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
 

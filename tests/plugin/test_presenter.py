@@ -29,7 +29,7 @@ from napari_nninteractive.plugin.view.state import (
 )
 from napari_nninteractive.plugin.viewer_link import FlatOnlyError, ViewerLink
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.commands import ModelChoice
+from napari_nninteractive.workspace.values.placed import ModelChoice
 
 IMAGE = np.random.default_rng(0).random((12, 24, 24)).astype(np.float32)
 

@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from napari_nninteractive.core.frame import Frame, frame_of
 from napari_nninteractive.core.prompts import BoxPrompt, Point
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.commands import ImageSource, Stroke
-from napari_nninteractive.workspace.label_map import count
+from napari_nninteractive.workspace.labels.numbers import count
+from napari_nninteractive.workspace.values.placed import ImageSource, Stroke
 
 SHAPE = (2, 1, 6, 6)  # two time points
 IMAGE = np.random.default_rng(0).random(SHAPE).astype(np.float32)

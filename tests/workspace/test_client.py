@@ -7,7 +7,6 @@ import weakref
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from fixtures.held_worker import HeldWorker
 from fixtures.label_targets import PlainTarget
@@ -20,12 +19,11 @@ from napari_nninteractive.engine.engine import Engine
 from napari_nninteractive.engine.history import Step
 from napari_nninteractive.errors import Cancelled, PromptError, SessionError
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.commands import (
+from napari_nninteractive.workspace.values.placed import (
     ImageSource,
     ModelChoice,
     PlacedPrompt,
     Stroke,
-    describe,
 )
 from napari_nninteractive.workspace.workspace import Workspace
 
@@ -436,19 +434,6 @@ def test_close_ends_the_worker() -> None:
     bench.client.close()
     assert bench.worker.closed
     assert not bench.client.busy
-
-
-@pytest.mark.parametrize(
-    ("prompt", "text"),
-    [
-        (Point((3, 4, 5)), "+ Point, z 3"),
-        (BoxPrompt((3, 4, 5), (9, 5, 9), False), "− Box, y 4"),
-        (BoxPrompt((3, 4, 5), (9, 8, 9)), "+ Box, z 3–8"),
-        (Scribble(np.ones((2, 3, 1)), (1, 1, 7)), "+ Scribble, x 7"),
-    ],
-)
-def test_marks_are_described(prompt: Any, text: str) -> None:
-    assert describe(PlacedPrompt(1, prompt)) == text
 
 
 def test_a_prompt_is_kept_where_memory_runs_out() -> None:

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.frame import Frame, frame_of
-from napari_nninteractive.workspace.commands import Change, Stroke
-from napari_nninteractive.workspace.label_map import LabelMap, count, edits_of, numbered
+from napari_nninteractive.workspace.labels.label_map import LabelMap
+from napari_nninteractive.workspace.labels.numbers import count, numbered
+from napari_nninteractive.workspace.labels.strokes import edits_of
 from napari_nninteractive.workspace.objects import ObjectTable
+from napari_nninteractive.workspace.values.outcome import Change
+from napari_nninteractive.workspace.values.placed import Stroke
 
 ROW = frame_of((1, 1, 8))
 
@@ -148,7 +151,7 @@ def test_who_owns_what_is_painted(number: int, owner: int) -> None:
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4"])
 def test_voxels_are_counted(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_nninteractive.workspace.label_map._COUNTED", 7)
+    monkeypatch.setattr("napari_nninteractive.workspace.labels.numbers._COUNTED", 7)
     labels = np.random.default_rng(0).integers(0, 4, (3, 4, 5)).astype(dtype)
     assert count(labels) == {n: np.count_nonzero(labels == n) for n in (1, 2, 3)}
     assert count(np.zeros((2, 2), dtype)) == {}

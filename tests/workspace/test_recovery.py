@@ -26,9 +26,10 @@ from napari_nninteractive.core.prompts import (
 from napari_nninteractive.errors import SessionError
 from napari_nninteractive.session_file.files import read_session
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.commands import ImageSource
-from napari_nninteractive.workspace.objects import ObjectRow, table, write_table
-from napari_nninteractive.workspace.recovery import SavedWork
+from napari_nninteractive.workspace.files.object_csv import table, write_table
+from napari_nninteractive.workspace.files.saved_work import SavedWork
+from napari_nninteractive.workspace.objects import ObjectRow
+from napari_nninteractive.workspace.values.placed import ImageSource
 
 SHAPE = (3, 12, 16, 16)
 IMAGE = np.random.default_rng(0).random(SHAPE).astype(np.float32)

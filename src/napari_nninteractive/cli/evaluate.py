@@ -318,7 +318,8 @@ def _report(
 ) -> None:
     from napari_nninteractive.evaluation.cases import read_case
     from napari_nninteractive.evaluation.outputs import write_files
-    from napari_nninteractive.evaluation.report import check_results, summarise, to_table
+    from napari_nninteractive.evaluation.report import to_table
+    from napari_nninteractive.evaluation.summary import check_results, summarise
 
     check_results(results)
     places = {c.name: c for c in cases}

@@ -64,7 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--volume", action="append", metavar="NAME", help="only this one; may be repeated"
     )
-    _add_protocol(parser.add_argument_group("protocol"))
+    protocol = parser.add_argument_group("protocol")
+    _add_users(protocol)
+    _add_objects(protocol)
+    _add_baselines(protocol)
     outputs = parser.add_argument_group("results")
     outputs.add_argument(
         "-o",
@@ -86,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine_arguments(parser)
 
 
-def _add_protocol(group: argparse._ArgumentGroup) -> None:
+def _add_users(group: argparse._ArgumentGroup) -> None:
     what = group.add_mutually_exclusive_group()
     what.add_argument(
         "--preset",
@@ -106,6 +109,9 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="budget of each object (default: the preset's; with --session, all that were drawn)",
     )
+
+
+def _add_objects(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--objects", type=int, default=20, metavar="N", help="most of a volume (default: 20)"
     )
@@ -134,6 +140,9 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         help="distance up to which surfaces agree, in the unit of the spacing (default: the edge of a cube as large as "
         "a voxel)",
     )
+
+
+def _add_baselines(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--baseline",
         action="extend",
@@ -179,6 +188,11 @@ def read_trials(args: argparse.Namespace) -> tuple[tuple[Trial, ...], list[str]]
     for message, holds in rules.items():
         if not holds:
             raise NNInteractiveError(f"{message}.")
+    return trials, _baselines(args)
+
+
+def _baselines(args: argparse.Namespace) -> list[str]:
+    """Methods without a network that were asked for, each once."""
     names: list[str] = []
     for name in args.baseline:
         method, box = name.removesuffix("+box"), "+box" * name.endswith("+box")
@@ -189,4 +203,4 @@ def read_trials(args: argparse.Namespace) -> tuple[tuple[Trial, ...], list[str]]
         names += [b + box for b in (BASELINES if method == "all" else (method,))]
     if args.only_baselines and not names:
         raise NNInteractiveError("Say which with --baseline, for example --baseline all.")
-    return trials, list(dict.fromkeys(names))
+    return list(dict.fromkeys(names))

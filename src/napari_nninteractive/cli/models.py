@@ -39,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add(
         actions, "list", "names of all models, what they are, and whether they are on this machine"
     )
+    _add_download(actions)
+    part = _add(actions, "licence", "the licence of a model's weights in full")
+    part.add_argument("id", metavar="ID", help="name of the model")
+    _add_check(actions)
+
+
+def _add_download(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     part = _add(actions, "download", "download a model, after its licence was accepted")
     part.add_argument("id", metavar="ID", help="name of the model")
     part.add_argument(
@@ -51,8 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="download again what is there, e.g. because it is damaged",
     )
-    part = _add(actions, "licence", "the licence of a model's weights in full")
-    part.add_argument("id", metavar="ID", help="name of the model")
+
+
+def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     part = _add(actions, "check", "load a model and say what it is and understands")
     part.add_argument("model", metavar="FOLDER", help="model folder, or name of a model")
     part.add_argument(

@@ -59,7 +59,7 @@ ON_THE_COMMAND_LINE: Mapping[Remedy, str] = MappingProxyType(
         Remedy.MEASURE_SMALLER: "lower --smallest, or look at the labels",
     }
 )
-"""What a user of the program is told, by remedy; as `errors.IN_PYTHON`."""
+"""What a user of the program is told, by remedy; as `napari_nninteractive.remedies.IN_PYTHON`."""
 
 
 def said(error: BaseException) -> str:

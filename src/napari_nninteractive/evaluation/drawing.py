@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,9 +14,10 @@ from napari_nninteractive.core.prompts import BoxPrompt, Point, Prompt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-__all__ = ["AXES", "draw_plane", "legend_entries"]
+__all__ = ["AXES", "draw_plane", "legend_entries", "save_figure"]
 
 AXES = "zyx"
 _MASK, _TRUTH, _YES, _NO = "#00c8ff", "#ffd000", "#40ff60", "#ff4040"
@@ -130,12 +132,14 @@ def legend_entries(*, drawn: bool = False) -> list[Line2D]:
         (_NO, "X", "click outside", True),
         ("white", "o", "hollow: on another plane", False),
     )
-    return [
-        *(Line2D([], [], color=c, linestyle=s, label=t) for c, s, t in lines),
-        *(
-            Line2D(
-                [], [], color=c, marker=m, linestyle="", label=t, fillstyle="full" if f else "none"
-            )
-            for c, m, t, f in markers
-        ),
-    ]
+    entries = [Line2D([], [], color=c, linestyle=s, label=t) for c, s, t in lines]
+    for colour, marker, text, full in markers:
+        entry = Line2D([], [], color=colour, marker=marker, linestyle="", label=text)
+        entry.set_fillstyle("full" if full else "none")
+        entries.append(entry)
+    return entries
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG; a file that is there is replaced."""
+    figure.savefig(path, dpi=110, format="png")

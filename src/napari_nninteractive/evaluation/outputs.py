@@ -64,11 +64,11 @@ def write_files(
     if path := paths.get("csv"):
         yield _write(path, lambda p: p.write_text(to_csv(results), "utf-8"))
     if path := paths.get("plot"):
-        from napari_nninteractive.evaluation.figures import draw_curves  # loads matplotlib
+        from napari_nninteractive.evaluation.curves import draw_curves
 
         yield _write(path, lambda p: draw_curves(p, results))
     if path := paths.get("sheet"):
-        from napari_nninteractive.evaluation.figures import draw_worst, worst_objects
+        from napari_nninteractive.evaluation.worst import draw_worst, worst_objects
 
         yield _write(path, lambda p: draw_worst(p, worst_objects(results), read))
 

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box, Index3
-from napari_nninteractive.core.metrics import area_under_curve, dice, surface_dice
+from napari_nninteractive.core.metrics import area_under_curve, dice
 from napari_nninteractive.core.plan import Plan
 from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
+from napari_nninteractive.core.surfaces import surface_dice
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.evaluation.cases import LabelledVolume
 from napari_nninteractive.evaluation.drawn import DrawnObject

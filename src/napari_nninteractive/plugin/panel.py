@@ -21,7 +21,7 @@ from napari_nninteractive.plugin.view.state import PanelState
 from napari_nninteractive.plugin.viewer_link import ViewerLink
 from napari_nninteractive.plugin.worker import Worker
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.commands import ModelChoice
+from napari_nninteractive.workspace.values.placed import ModelChoice
 from napari_nninteractive.workspace.workspace import Workspace, estimate_cost
 
 if TYPE_CHECKING:

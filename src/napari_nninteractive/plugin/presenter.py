@@ -20,7 +20,7 @@ from napari_nninteractive.plugin.view.state import (
     PromptRow,
 )
 from napari_nninteractive.plugin.viewer_link import FlatOnlyError
-from napari_nninteractive.workspace.commands import ImageSource, PlacedPrompt, describe
+from napari_nninteractive.workspace.values.placed import ImageSource, PlacedPrompt
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari_nninteractive.plugin.actions.prompts import PromptActions
     from napari_nninteractive.plugin.viewer_link import ViewerLink
     from napari_nninteractive.workspace.client import WorkspaceClient
-    from napari_nninteractive.workspace.commands import ModelChoice
+    from napari_nninteractive.workspace.values.placed import ModelChoice
 
 __all__ = ["Presenter", "Said", "Sources", "panel_state"]
 
@@ -118,7 +118,8 @@ def image_fact(image: Image, source: ImageSource) -> str:
 def prompt_rows(placed: tuple[PlacedPrompt, ...], *, flat_image: bool) -> tuple[PromptRow, ...]:
     """Prompts as they are listed."""
     return tuple(
-        PromptRow(p.uid, describe(p, flat_image=flat_image), p.prompt.positive) for p in placed
+        PromptRow(p.uid, messages.describe(p, flat_image=flat_image), p.prompt.positive)
+        for p in placed
     )
 
 

@@ -19,7 +19,7 @@ from napari_nninteractive.plugin.layers.objects import ObjectsLayer
 from napari_nninteractive.plugin.layers.probability import ProbabilityLayer
 from napari_nninteractive.plugin.layers.style import GEOMETRY, KEY, SignColours
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.commands import ImageSource, PlacedPrompt
+from napari_nninteractive.workspace.values.placed import ImageSource, PlacedPrompt
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

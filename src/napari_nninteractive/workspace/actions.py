@@ -23,24 +23,6 @@ from napari_nninteractive.errors import (
     PromptError,
     SessionError,
 )
-from napari_nninteractive.workspace.commands import (
-    Add,
-    Change,
-    Command,
-    Delete,
-    Motion,
-    Paint,
-    PlacedPrompt,
-    Redo,
-    Remove,
-    Replace,
-    Reset,
-    Restore,
-    Run,
-    Show,
-    SwitchTo,
-    Undo,
-)
 from napari_nninteractive.workspace.history import (
     NOTHING,
     History,
@@ -51,6 +33,23 @@ from napari_nninteractive.workspace.history import (
     says_object,
     steps_of_saved,
 )
+from napari_nninteractive.workspace.values.commands import (
+    Add,
+    Command,
+    Delete,
+    Paint,
+    Redo,
+    Remove,
+    Replace,
+    Reset,
+    Restore,
+    Run,
+    Show,
+    SwitchTo,
+    Undo,
+)
+from napari_nninteractive.workspace.values.outcome import Change, Motion
+from napari_nninteractive.workspace.values.placed import PlacedPrompt
 
 __all__ = ["Done", "Here", "MaskReader", "run"]
 

@@ -18,16 +18,17 @@ from psygnal import Signal
 
 from napari_nninteractive.core.prompts import InitialMask, Prompt, flipped
 from napari_nninteractive.errors import Cancelled, NNInteractiveError, PromptError
-from napari_nninteractive.workspace.commands import (
+from napari_nninteractive.workspace.labels.label_map import LabelMap
+from napari_nninteractive.workspace.labels.strokes import edits_of
+from napari_nninteractive.workspace.objects import ObjectRow, ObjectTable
+from napari_nninteractive.workspace.pending import current_label, current_prompts
+from napari_nninteractive.workspace.queue import CommandQueue, Job, LabelTarget, WorkerLike
+from napari_nninteractive.workspace.tables import ObjectTables
+from napari_nninteractive.workspace.values.commands import (
     Add,
     Command,
-    CommandOutcome,
     Delete,
-    HandEdit,
-    ImageSource,
-    ModelChoice,
     Paint,
-    PlacedPrompt,
     Redo,
     Remove,
     Replace,
@@ -35,14 +36,17 @@ from napari_nninteractive.workspace.commands import (
     Restore,
     Run,
     Show,
-    Stroke,
     SwitchTo,
     Undo,
-    fold,
 )
-from napari_nninteractive.workspace.label_map import LabelMap, edits_of
-from napari_nninteractive.workspace.objects import ObjectRow, ObjectTable
-from napari_nninteractive.workspace.queue import CommandQueue, Job, LabelTarget, WorkerLike
+from napari_nninteractive.workspace.values.outcome import CommandOutcome
+from napari_nninteractive.workspace.values.placed import (
+    HandEdit,
+    ImageSource,
+    ModelChoice,
+    PlacedPrompt,
+    Stroke,
+)
 from napari_nninteractive.workspace.workspace import Workspace
 
 __all__ = ["WorkspaceClient"]
@@ -84,8 +88,7 @@ class WorkspaceClient:
         self._choice = ModelChoice()
         self._source: ImageSource | None = None
         self._target: LabelTarget | None = None
-        self._tables: dict[LabelTarget, ObjectTable] = {}
-        self._targets: dict[str, LabelTarget] = {}  # by image: where its objects were written last
+        self._tables = ObjectTables()
         self._committed: tuple[PlacedPrompt, ...] = ()
         self._last: CommandOutcome | None = None
         self._label = 1
@@ -109,7 +112,7 @@ class WorkspaceClient:
         """What is known of its objects; empty where there is no image."""
         if self._target is None:
             return ObjectTable(LabelMap(np.zeros((1, 1, 1), np.uint8)))
-        return self._table_of(self._target)
+        return self._tables.of(self._target)
 
     @property
     def workspace(self) -> Workspace:
@@ -124,20 +127,20 @@ class WorkspaceClient:
     @property
     def label(self) -> int:
         """Label of the current object."""
-        switches = [j.command for j in self._queue.pending if isinstance(j.command, SwitchTo)]
-        return switches[-1].label if switches else self._label
+        return current_label(self._queue.commands, self._label)
 
     @property
     def placed(self) -> tuple[PlacedPrompt, ...] | None:
         """Prompts of the current object, pending ones included; None where an undo must run first."""
         if self._source is None:
             return self._committed
-        commands = [j.command for j in self._queue.pending if j.command is not None]
-        last = max((i for i, c in enumerate(commands) if isinstance(c, SwitchTo)), default=-1)
-        start = self._committed
-        if last >= 0 and self.label not in self.table.prompts:
-            start, commands = (), commands[last + 1 :]
-        return fold(start, commands, self._source.frame, self.label)
+        return current_prompts(
+            self._committed,
+            self._queue.commands,
+            self._source.frame,
+            self.label,
+            self.table.prompts,
+        )
 
     @property
     def busy(self) -> bool:
@@ -147,8 +150,7 @@ class WorkspaceClient:
     @property
     def can_undo(self) -> bool:
         """Whether there is something to take back."""
-        waits = any(j.command is not None for j in self._queue.pending)
-        return waits or (self._last is not None and self._last.can_undo)
+        return bool(self._queue.commands) or (self._last is not None and self._last.can_undo)
 
     @property
     def can_redo(self) -> bool:
@@ -184,12 +186,7 @@ class WorkspaceClient:
         existing : callable, optional
             Counts the voxels of each label that the target holds already; called where the target is new here.
         """
-        fresh = target not in self._tables
-        earlier = self._targets.get(source.image)
-        self._targets[source.image] = target
-        if fresh and earlier is not None and earlier in self._tables:
-            shape = source.frame.shape
-            self._tables[target] = self._tables[earlier].moved_to(target.labels, shape)
+        fresh = self._tables.open(source.image, target, source.frame.shape)
         self._source, self._target = source, target
         table = self.table
         found = existing() if fresh and existing is not None else Counter()
@@ -216,8 +213,7 @@ class WorkspaceClient:
             image = self._source.image
             self.work(lambda: self._workspace.forget(image), lambda _: self.changed.emit())
         if self._target is not None:
-            self._tables.pop(self._target, None)
-        self._targets = {i: t for i, t in self._targets.items() if t is not self._target}
+            self._tables.close(self._target)
         self._committed, self._last = (), None
         self._source = self._target = None
         self.prompts_changed.emit(())
@@ -388,7 +384,6 @@ class WorkspaceClient:
         self._queue.close()
         self._source = self._target = None
         self._tables.clear()
-        self._targets.clear()
 
     def work(self, make: Callable[[], Any], then: Callable[[Any], Any]) -> None:
         """Make something on the worker's thread, then go on with it here."""
@@ -427,7 +422,7 @@ class WorkspaceClient:
     def _done(self, job: Job, outcome: CommandOutcome) -> None:
         """Write what came of a job into its label map, and show it."""
         self.progressed.emit(None)
-        table = self._table_of(job.target)
+        table = self._tables.of(job.target)
         table.made = outcome.prompts
         table.highest = max(table.highest, outcome.label)
         parts = table.labels.write(outcome.changes, outcome.motion, overwrite=job.overwrite)
@@ -455,7 +450,7 @@ class WorkspaceClient:
         if loaded is not None and job.choice != loaded:  # the one that was asked for cannot be had
             self._go_on_with(loaded, job, current=current)
         elif isinstance(job.command, Paint):
-            self._table_of(job.target).labels.dropped()
+            self._tables.of(job.target).labels.dropped()
         if current:
             self._show()
         self.failed.emit(error)
@@ -487,9 +482,6 @@ class WorkspaceClient:
             self.changed.emit()
 
         self.work(compute, done)
-
-    def _table_of(self, target: LabelTarget) -> ObjectTable:
-        return self._tables.setdefault(target, ObjectTable(target.labels))
 
     def _is_empty(self) -> bool:
         return self.placed == () and self.table.labels.voxels[self.label] <= 0

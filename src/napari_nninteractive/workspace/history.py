@@ -14,7 +14,9 @@ from napari_nninteractive.core.box import Index3
 from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import InitialMask, Prompt
 from napari_nninteractive.engine.history import State, Step, in_force
-from napari_nninteractive.workspace.commands import Change, PlacedPrompt, RestoredObject
+from napari_nninteractive.workspace.values.commands import RestoredObject
+from napari_nninteractive.workspace.values.outcome import Change
+from napari_nninteractive.workspace.values.placed import PlacedPrompt
 
 __all__ = [
     "NOTHING",

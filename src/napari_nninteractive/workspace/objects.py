@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from napari_nninteractive.core.frame import Frame
-from napari_nninteractive.errors import SessionError
-from napari_nninteractive.files import atomic_write
-from napari_nninteractive.workspace.label_map import LabelMap
+from napari_nninteractive.workspace.labels.label_map import LabelMap
 
-__all__ = ["ObjectRow", "ObjectTable", "table", "write_table"]
+__all__ = ["ObjectRow", "ObjectTable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,31 +142,3 @@ class ObjectTable:
             )
             for label in sorted(self.used())
         ]
-
-
-def table(rows: list[ObjectRow], unit: str) -> str:
-    """Objects as CSV with a header; volumes in a unit."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "number", "name", "voxels", f"volume ({unit})", "prompts"])
-    writer.writerows(
-        [r.label, r.number, r.name, r.voxels, f"{r.volume:.6g}", r.prompts] for r in rows
-    )
-    return text.getvalue()
-
-
-def write_table(path: str | Path, rows: list[ObjectRow], unit: str) -> None:
-    """Write the table of objects.
-
-    Raises
-    ------
-    SessionError
-        If the file cannot be written.
-    """
-    try:
-        with atomic_write(path) as beside:
-            beside.write_text(table(rows, unit), encoding="utf-8")
-    except OSError as error:
-        raise SessionError(
-            f"{path} cannot be written ({error.strerror}): choose another folder."
-        ) from error

@@ -12,14 +12,10 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.core.frame import Frame
 from napari_nninteractive.core.prompts import MaskEdit
-from napari_nninteractive.workspace.commands import (
-    Command,
-    CommandOutcome,
-    ImageSource,
-    ModelChoice,
-    Paint,
-)
-from napari_nninteractive.workspace.label_map import Key, LabelMap
+from napari_nninteractive.workspace.labels.label_map import Key, LabelMap
+from napari_nninteractive.workspace.values.commands import Command, Paint
+from napari_nninteractive.workspace.values.outcome import CommandOutcome
+from napari_nninteractive.workspace.values.placed import ImageSource, ModelChoice
 from napari_nninteractive.workspace.workspace import Workspace
 
 __all__ = ["CommandQueue", "Job", "LabelTarget", "WorkerLike"]
@@ -110,6 +106,11 @@ class CommandQueue:
     def pending(self) -> tuple[Job, ...]:
         """Jobs that have not ended, in order."""
         return tuple(self._pending)
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """Commands of these jobs; one that only opens an image has none."""
+        return tuple(job.command for job in self._pending if job.command is not None)
 
     @property
     def busy(self) -> bool:

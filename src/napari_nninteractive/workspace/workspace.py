@@ -19,13 +19,10 @@ from napari_nninteractive.engine.normalize import Normalization, measure
 from napari_nninteractive.engine.preload import open_torch_libraries
 from napari_nninteractive.engine.results import CancelToken, Monitor
 from napari_nninteractive.errors import PromptError
-from napari_nninteractive.workspace.commands import (
-    Command,
-    CommandOutcome,
-    ImageSource,
-    ModelChoice,
-)
 from napari_nninteractive.workspace.history import History, ObjectSteps
+from napari_nninteractive.workspace.values.commands import Command
+from napari_nninteractive.workspace.values.outcome import CommandOutcome
+from napari_nninteractive.workspace.values.placed import ImageSource, ModelChoice
 
 if TYPE_CHECKING:
     from napari_nninteractive.engine.engine import Engine

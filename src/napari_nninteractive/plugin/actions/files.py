@@ -13,9 +13,9 @@ from napari_nninteractive.plugin.actions.models import ModelActions
 from napari_nninteractive.plugin.view import messages
 from napari_nninteractive.plugin.viewer_link import ViewerLink
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.commands import ModelChoice
-from napari_nninteractive.workspace.objects import write_table
-from napari_nninteractive.workspace.recovery import SavedWork
+from napari_nninteractive.workspace.files.object_csv import write_table
+from napari_nninteractive.workspace.files.saved_work import SavedWork
+from napari_nninteractive.workspace.values.placed import ModelChoice
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

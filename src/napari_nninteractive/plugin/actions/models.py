@@ -16,7 +16,7 @@ from napari_nninteractive.errors import Cancelled
 from napari_nninteractive.plugin.view.state import Action, Busy, Choices, Kind, Message
 from napari_nninteractive.plugin.worker import Call, Worker
 from napari_nninteractive.workspace.client import WorkspaceClient
-from napari_nninteractive.workspace.commands import ModelChoice
+from napari_nninteractive.workspace.values.placed import ModelChoice
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

@@ -151,8 +151,6 @@ def lasso(
     PromptError
         If it lies wholly outside the image.
     """
-    from skimage.draw import polygon  # late: it loads much, and the first click needs none of it
-
     voxels = frame.to_voxels(vertices)
     axis = _flat_axis(voxels, frame, depth)
     across = [a for a in range(3) if a != axis]
@@ -164,14 +162,21 @@ def lasso(
         raise PromptError(
             f"The lasso lies outside the image of shape {frame.volume_shape} (z, y, x): draw it inside."
         )
-    mask = np.zeros(high - low + 1, bool)
-    inside = outline2d - low
-    mask[polygon(inside[:, 0], inside[:, 1], mask.shape)] = True  # type: ignore[no-untyped-call]
-    if not mask.any():  # thinner than a voxel
-        mask[tuple(np.clip(np.round(inside), 0, high - low).astype(int).T)] = True
+    mask = _filled(outline2d - low, high - low + 1)
     origin = np.zeros(3)
     origin[axis], origin[across] = np.round(voxels[:, axis].mean()), low
     return Lasso(np.expand_dims(mask, axis), _index(origin), positive)
+
+
+def _filled(outline: NDArray[np.float64], shape: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Pixels of a plane inside an outline (n, 2); those beneath it where it is thinner than a pixel."""
+    from skimage.draw import polygon  # late: it loads much, and the first click needs none of it
+
+    mask = np.zeros(shape, bool)
+    mask[polygon(outline[:, 0], outline[:, 1], mask.shape)] = True  # type: ignore[no-untyped-call]
+    if not mask.any():
+        mask[tuple(np.clip(np.round(outline), 0, shape - 1).astype(int).T)] = True
+    return mask
 
 
 def scribble(

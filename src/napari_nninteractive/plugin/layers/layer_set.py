@@ -13,7 +13,7 @@ from napari_nninteractive.plugin.layers.objects import ObjectsLayer, PaintListen
 from napari_nninteractive.plugin.layers.prompts import PointPrompts, ShapePrompts
 from napari_nninteractive.plugin.layers.scribbles import ScribblePrompts
 from napari_nninteractive.plugin.layers.style import SignColours, Tool, align, role_of
-from napari_nninteractive.workspace.commands import PlacedPrompt
+from napari_nninteractive.workspace.values.placed import PlacedPrompt
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.plugin.layers.paint_events import on_all, read_stroke
 from napari_nninteractive.plugin.layers.style import KEY, aligned, tag
-from napari_nninteractive.workspace.commands import Stroke
-from napari_nninteractive.workspace.label_map import Key, LabelMap, dtype_for
+from napari_nninteractive.workspace.labels.label_map import Key, LabelMap
+from napari_nninteractive.workspace.labels.numbers import dtype_for
+from napari_nninteractive.workspace.values.placed import Stroke
 
 __all__ = ["ObjectsLayer", "PaintListener"]
 

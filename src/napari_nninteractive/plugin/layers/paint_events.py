@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nninteractive.workspace.commands import Stroke
+from napari_nninteractive.workspace.values.placed import Stroke
 
 __all__ = ["compare", "on_all", "read_stroke"]
 
@@ -51,17 +51,18 @@ def read_stroke(atoms: Iterable[Any], data: Any) -> Stroke:
     pieces = [_piece(atom) for atom in atoms]
     low = np.min([start for start, _, _ in pieces], axis=0)
     high = np.max([np.add(start, mask.shape) for start, mask, _ in pieces], axis=0)
-    new = np.array(data[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))])
+    new = np.array(data[_slices(low, high)])
     old, touched = new.copy(), np.zeros(new.shape, bool)
     for start, mask, values in pieces:
-        where = tuple(
-            slice(int(a - b), int(a - b) + n)
-            for a, b, n in zip(start, low, mask.shape, strict=True)
-        )
+        where = _slices(start - low, start - low + mask.shape)
         first = mask & ~touched[where]
         old[where][first] = values[first]
         touched[where] |= mask
     return Stroke(tuple(int(v) for v in low), touched & (old != new), old, new)
+
+
+def _slices(start: NDArray[np.int64], stop: NDArray[np.int64]) -> tuple[slice, ...]:
+    return tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
 
 
 def _piece(atom: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[Any]]:

@@ -17,7 +17,7 @@ from napari_nninteractive.plugin.layers import drawings
 from napari_nninteractive.plugin.layers.drawings import Drawing, DrawingListener
 from napari_nninteractive.plugin.layers.paint_events import compare
 from napari_nninteractive.plugin.layers.style import SIGNS, SYMBOLS, SignColours, aligned, tag
-from napari_nninteractive.workspace.commands import PlacedPrompt
+from napari_nninteractive.workspace.values.placed import PlacedPrompt
 
 if TYPE_CHECKING:
     from napari.layers import Image

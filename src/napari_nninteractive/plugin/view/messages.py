@@ -8,10 +8,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from napari_nninteractive.core.frame import Frame
+from napari_nninteractive.core.prompts import (
+    BoxPrompt,
+    InitialMask,
+    Lasso,
+    MaskEdit,
+    Point,
+    Scribble,
+)
 from napari_nninteractive.engine.results import Prediction
 from napari_nninteractive.errors import NNInteractiveError, Remedy
 from napari_nninteractive.plugin.view.state import Kind, Message
-from napari_nninteractive.workspace.commands import ImageSource
+from napari_nninteractive.workspace.values.placed import ImageSource, PlacedPrompt
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -24,6 +32,7 @@ __all__ = [
     "channel_count",
     "channel_names",
     "cost",
+    "describe",
     "error",
     "image_fact",
     "prediction",
@@ -66,7 +75,16 @@ IN_THE_PANEL: Mapping[Remedy, str] = MappingProxyType(
         Remedy.MEASURE_SMALLER: "measure smaller objects too, or look at the labels",
     }
 )
-"""What a user of the panel is told, by remedy; as `errors.IN_PYTHON`. The panel trains and measures nothing yet."""
+"""What a user of the panel is told, by remedy; as `remedies.IN_PYTHON`. The panel trains and measures nothing yet."""
+
+_KINDS = {
+    Point: "Point",
+    BoxPrompt: "Box",
+    Scribble: "Scribble",
+    Lasso: "Lasso",
+    InitialMask: "Mask to start from",
+    MaskEdit: "Painted by hand",
+}
 
 _SHORT = {
     "micrometer": "µm",
@@ -149,6 +167,23 @@ def image_fact(source: ImageSource, unit: str, names: Sequence[str] = ()) -> str
         known = name and not name.lstrip("-").isdigit() and name != "t"
         text += f", {name if known else 'time'} {frame.index[axis]}"
     return text
+
+
+def describe(placed: PlacedPrompt, *, flat_image: bool = False) -> str:
+    """Kind, sign and slice of a prompt, for the list; a 2D image has no slices."""
+    prompt = placed.prompt
+    kind = _KINDS[type(prompt)]
+    if isinstance(prompt, InitialMask):
+        return kind
+    sign = "+" if prompt.positive else "−"
+    if flat_image:
+        return f"{sign} {kind}"
+    box = prompt.bounds
+    flat = [a for a in range(3) if box.shape[a] == 1]
+    where = (
+        f"{'zyx'[flat[0]]} {box.start[flat[0]]}" if flat else f"z {box.start[0]}–{box.stop[0] - 1}"
+    )
+    return f"{sign} {kind}, {where}"
 
 
 def cost(found: Estimate) -> str:

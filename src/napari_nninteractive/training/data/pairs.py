@@ -182,12 +182,7 @@ def _targets(values: NDArray[Any], path: Path) -> tuple[tuple[Target, ...], int]
         )
     if values.min() < 0:
         raise ImageError(f"{path} holds negative values: labels are 0 (nothing) and above.")
-    originals: NDArray[Any] | None = None
-    if values.max() > _MOST_LABELS:
-        originals, values = np.unique(values, return_inverse=True)
-        values = values + (0 if originals[0] == 0 else 1)
-        originals = originals if originals[0] == 0 else np.concatenate([[0], originals])
-    values = values.astype(np.int64, copy=False)
+    values, originals = _counted_up(values)
     sizes = np.bincount(values.ravel())
     found = []
     for number, slices in enumerate(ndi.find_objects(values), start=1):
@@ -203,6 +198,16 @@ def _targets(values: NDArray[Any], path: Path) -> tuple[tuple[Target, ...], int]
             + ". Take the pair away, or label an object."
         )
     return tuple(found), small
+
+
+def _counted_up(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any] | None]:
+    """Labels that can be counted: large ones are numbered from 1; and the label of each number, if they are."""
+    if values.max() <= _MOST_LABELS:
+        return values.astype(np.int64, copy=False), None
+    originals, numbers = np.unique(values, return_inverse=True)
+    if originals[0] != 0:
+        originals, numbers = np.concatenate([[0], originals]), numbers + 1
+    return numbers.astype(np.int64, copy=False), originals
 
 
 def fingerprint(pairs: tuple[Pair, ...]) -> str:

@@ -7,7 +7,7 @@ Objects that want it too lie beneath, and come up where those above withdraw. Pa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import EllipsisType
 from typing import Any
 
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.frame import Frame
-from napari_nninteractive.core.prompts import MaskEdit
-from napari_nninteractive.workspace.commands import Change, Motion, Stroke
-from napari_nninteractive.workspace.overlaps import Beneath, Patch, inserted, removed
+from napari_nninteractive.workspace.labels.numbers import count, difference, dtype_for, numbered
+from napari_nninteractive.workspace.labels.overlaps import Beneath, Patch, inserted, removed
+from napari_nninteractive.workspace.labels.strokes import parts_of
+from napari_nninteractive.workspace.values.outcome import Change, Motion
+from napari_nninteractive.workspace.values.placed import Stroke
 
-__all__ = ["Key", "LabelMap", "count", "difference", "dtype_for", "edits_of", "numbered"]
-
-_COUNTED = 1 << 20  # voxels counted in one go
+__all__ = ["Key", "LabelMap"]
 
 Key = tuple[int | slice | EllipsisType, ...]
 """A part of an array: its index."""
@@ -149,7 +149,7 @@ class LabelMap:
             Whether a voxel changed.
         """
         patches = []
-        for at, box, old, new in _parts(stroke, frame):
+        for at, box, old, new in parts_of(stroke, frame):
             self.voxels.update(difference(old, new))
             beneath = self._beneath.setdefault(at, Beneath())
             before = np.concatenate([old[np.newaxis].astype(np.uint32), beneath.read(box)])
@@ -218,110 +218,3 @@ class LabelMap:
         if len(old) > 1 or len(new) > 1:
             self._beneath.setdefault(frame, Beneath()).write(box, new[1:])
         return Patch.between(frame, box, old, new)
-
-
-def _parts(stroke: Stroke, frame: Frame) -> Iterator[tuple[Frame, Box, NDArray[Any], NDArray[Any]]]:
-    """Time points that a stroke lies in, each with its box and the labels (z, y, x) before and after."""
-    space = frame.spatial
-    others = [a for a in range(frame.ndim) if a not in space]
-    # Channels hold the same, so that one is enough.
-    sizes = [1 if a == frame.channels else stroke.touched.shape[a] for a in others]
-    pad = 3 - len(space)
-    start = (0,) * pad + tuple(stroke.start[a] for a in space)
-    for offset in np.ndindex(*sizes):
-        key: list[Any] = [slice(None)] * frame.ndim
-        for axis, at in zip(others, offset, strict=True):
-            key[axis] = int(at)
-        position = [
-            s if isinstance(k, slice) else s + k for s, k in zip(stroke.start, key, strict=True)
-        ]
-        touched, old, new = (v[tuple(key)] for v in (stroke.touched, stroke.old, stroke.new))
-        new = np.where(touched, new, old)
-        shape = (1,) * pad + new.shape
-        box = Box(start, [a + n for a, n in zip(start, shape, strict=True)])
-        yield frame.at(position), box, old.reshape(shape), new.reshape(shape)
-
-
-def edits_of(stroke: Stroke, frame: Frame) -> Iterator[tuple[Frame, int, MaskEdit]]:
-    """Give what a stroke by hand does to each object that it touches.
-
-    Parameters
-    ----------
-    stroke : Stroke
-        In labels of objects, along all axes of the image.
-    frame : Frame
-        Which axes are space; the others stand where the stroke was made.
-
-    Yields
-    ------
-    Frame, int, MaskEdit
-        Time point, label, and the voxels that the object loses or wins; losses come first.
-    """
-    for at, box, old, new in _parts(stroke, frame):
-        for values, won in ((old, False), (new, True)):
-            for label in np.unique(values[old != new]).tolist():
-                if label:
-                    yield at, int(label), MaskEdit((old != new) & (values == label), box.start, won)
-
-
-def count(labels: NDArray[Any]) -> Counter[int]:
-    """Voxels of each label but 0, in any number of axes."""
-    found: Counter[int] = Counter()
-    flat = np.ravel(labels)
-    for start in range(0, flat.size, _COUNTED):
-        part = flat[start : start + _COUNTED]
-        if part.dtype.itemsize <= 2:
-            numbers = np.bincount(part)
-            values = np.flatnonzero(numbers)
-            numbers = numbers[values]
-        else:
-            values, numbers = np.unique(part, return_counts=True)
-        found.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
-    del found[0]
-    return found
-
-
-def difference(old: NDArray[Any], new: NDArray[Any]) -> Counter[int]:
-    """How many voxels each label but 0 won or lost."""
-    counts: Counter[int] = Counter()
-    changed = old != new
-    for values, sign in ((new, 1), (old, -1)):
-        found, numbers = np.unique(values[changed], return_counts=True)
-        for label, number in zip(found.tolist(), numbers.tolist(), strict=True):
-            counts[label] += sign * number
-    del counts[0]
-    return counts
-
-
-def numbered(labels: NDArray[Any], numbers: Mapping[int, int]) -> NDArray[Any]:
-    """Labels with other numbers in their place.
-
-    Parameters
-    ----------
-    labels : ndarray of unsigned int
-        Any shape.
-    numbers : mapping of int to int
-        Number by label; the other labels stay as they are.
-
-    Returns
-    -------
-    ndarray
-        A copy, of a dtype that holds all numbers.
-    """
-    dtype = np.promote_types(labels.dtype, dtype_for(max([1, *numbers.values()])))
-    out = labels.astype(dtype)
-    if labels.dtype.itemsize < 4:
-        table = np.arange(np.iinfo(labels.dtype).max + 1, dtype=dtype)
-        for label, number in numbers.items():
-            if label < len(table):
-                table[label] = number
-        np.take(table, labels, out=out)
-    else:
-        for label, number in numbers.items():
-            out[labels == label] = number
-    return out
-
-
-def dtype_for(label: int) -> np.dtype[Any]:
-    """Smallest dtype of the result that holds a label."""
-    return np.dtype(np.uint8 if label < 256 else np.uint16 if label < 65536 else np.uint32)

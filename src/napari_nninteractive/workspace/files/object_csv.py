@@ -1,0 +1,41 @@
+"""The table of objects as a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from napari_nninteractive.errors import SessionError
+from napari_nninteractive.files import atomic_write
+from napari_nninteractive.workspace.objects import ObjectRow
+
+__all__ = ["table", "write_table"]
+
+
+def table(rows: list[ObjectRow], unit: str) -> str:
+    """Objects as CSV with a header; volumes in a unit."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "number", "name", "voxels", f"volume ({unit})", "prompts"])
+    writer.writerows(
+        [r.label, r.number, r.name, r.voxels, f"{r.volume:.6g}", r.prompts] for r in rows
+    )
+    return text.getvalue()
+
+
+def write_table(path: str | Path, rows: list[ObjectRow], unit: str) -> None:
+    """Write the table of objects.
+
+    Raises
+    ------
+    SessionError
+        If the file cannot be written.
+    """
+    try:
+        with atomic_write(path) as beside:
+            beside.write_text(table(rows, unit), encoding="utf-8")
+    except OSError as error:
+        raise SessionError(
+            f"{path} cannot be written ({error.strerror}): choose another folder."
+        ) from error

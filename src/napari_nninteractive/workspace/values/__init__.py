@@ -1,0 +1,1 @@
+"""What the user drew and asked for, and what came of it, as values."""
