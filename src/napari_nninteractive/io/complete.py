@@ -1,4 +1,4 @@
-"""Whether a NIfTI or MetaImage file is complete, from its header and its length."""
+"""Whether a NIfTI file is complete, from its header and its length."""
 
 from __future__ import annotations
 
@@ -10,17 +10,10 @@ from pathlib import Path
 
 from napari_nninteractive.errors import ImageError
 
-__all__ = ["check_metaimage", "check_nifti"]
+__all__ = ["check_nifti"]
 
 _HEADER_BYTES = 540  # of NIfTI-2, the longer one
 _CHUNK = 1 << 24
-_META_LINES = 1000
-_META_BYTES = {
-    **dict.fromkeys(("MET_CHAR", "MET_UCHAR"), 1),
-    **dict.fromkeys(("MET_SHORT", "MET_USHORT"), 2),
-    **dict.fromkeys(("MET_INT", "MET_UINT", "MET_FLOAT"), 4),
-    **dict.fromkeys(("MET_LONG_LONG", "MET_ULONG_LONG", "MET_DOUBLE"), 8),
-}
 
 
 def check_nifti(path: Path) -> None:
@@ -87,52 +80,3 @@ def _unpacked_size(path: Path, need: int) -> int:
         while block := file.read(_CHUNK):
             total += len(block)
     return total
-
-
-def check_metaimage(path: Path) -> None:
-    """Compare the length of a MetaImage file, or of the file of its voxels, with what its header promises.
-
-    Parameters
-    ----------
-    path : Path
-        A ``.mha`` or ``.mhd`` file.
-
-    Raises
-    ------
-    ImageError
-        If voxels are missing.
-    """
-    fields: dict[str, str] = {}
-    with path.open("rb") as file:
-        for _ in range(_META_LINES):
-            key, _, value = file.readline().decode("latin-1").partition("=")
-            fields[key.strip().lower()] = value.strip()
-            if key.strip().lower() == "elementdatafile":
-                break
-        start = file.tell()
-    where, need = fields.get("elementdatafile"), _meta_bytes(fields)
-    if where is None:
-        raise ImageError(
-            f"{path.name} is damaged or cut short: its header has no end. Copy it again."
-        )
-    if need is None or where.upper().startswith("LIST") or "%" in where:
-        return  # which the reader understands or refuses
-    if where.upper() == "LOCAL":
-        _compare(path.name, path.stat().st_size, start + need)
-        return
-    voxels = path.parent / where
-    if not voxels.is_file():
-        raise ImageError(f"There is no file {voxels}, in which {path.name} says its voxels are.")
-    _compare(voxels.name, voxels.stat().st_size, need)
-
-
-def _meta_bytes(fields: dict[str, str]) -> int | None:
-    """Bytes of the voxels; None where the header does not say."""
-    try:
-        if fields.get("compresseddata", "").lower() == "true":
-            return int(fields["compresseddatasize"])
-        sizes = [int(n) for n in fields["dimsize"].split()]
-        channels = int(fields.get("elementnumberofchannels", "1"))
-        return math.prod(sizes) * channels * _META_BYTES[fields["elementtype"].upper()]
-    except (KeyError, ValueError):
-        return None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from napari_nninteractive.errors import ImageError
+from napari_nninteractive.io import metaimage, nrrd
 from napari_nninteractive.io.axes import select
-from napari_nninteractive.io.complete import check_metaimage
+from napari_nninteractive.io.header import Header, damaged
 from napari_nninteractive.io.image import Geometry, ImageFile
 from napari_nninteractive.io.units import factor, unit_named
 
@@ -26,14 +31,17 @@ def read_itk(path: Path, channel: int | None, timepoint: int | None) -> ImageFil
 
     A fourth axis is taken for time, several values per voxel for channels.
     """
-    if path.name.lower().endswith((".mha", ".mhd")):
-        check_metaimage(path)
+    header = _header(path)
+    header.check()
     try:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(path))
-        reader.ReadImageInformation()
-        _choose_time(reader, timepoint, path.name)
-        image = reader.Execute()
+        with _as_itk_reads(path, header) as name:
+            reader = sitk.ImageFileReader()
+            # The format that was checked: by itself, ITK tries all that it knows.
+            reader.SetImageIO("NrrdImageIO" if _is_nrrd(path) else "MetaImageIO")
+            reader.SetFileName(name)
+            reader.ReadImageInformation()
+            _choose_time(reader, timepoint, path.name)
+            image = reader.Execute()
     except RuntimeError as error:
         raise ImageError(f"{path.name} cannot be read: {_reason(error, path)}") from error
     array = sitk.GetArrayFromImage(image)
@@ -43,7 +51,49 @@ def read_itk(path: Path, channel: int | None, timepoint: int | None) -> ImageFil
     if components:
         data = data.copy()
     geometry = Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    if not np.isfinite((*geometry.spacing, *geometry.origin, *geometry.direction)).all():
+        raise damaged(path, "its spacing, origin or direction is not finite")
     return ImageFile(data, geometry, _unit(path))
+
+
+def _is_nrrd(path: Path) -> bool:
+    return path.name.lower().endswith(_NRRD)
+
+
+def _header(path: Path) -> Header:
+    return nrrd.read_header(path) if _is_nrrd(path) else metaimage.read_header(path)
+
+
+@contextlib.contextmanager
+def _as_itk_reads(path: Path, header: Header) -> Iterator[str]:
+    """Name under which ITK finds a file, and no other than those that were checked.
+
+    ITK ends the process where a name is no UTF-8, and looks for names with a folder in them where the program runs. So
+    it is given links with plain names.
+    """
+    if not header.files and _is_plain(path):
+        yield str(path)
+        return
+    with TemporaryDirectory() as folder:
+        ending = ".nrrd" if _is_nrrd(path) else ".mha"
+        link = Path(folder) / f"image{ending}"
+        if header.files:
+            names = [f"{n}.raw" for n in range(len(header.files))]
+            for name, file in zip(names, header.files, strict=True):
+                Path(folder, name).symlink_to(file)
+            link = link.with_suffix(".nhdr" if _is_nrrd(path) else ".mhd")
+            link.write_bytes(header.naming_others(names))
+        else:
+            link.symlink_to(path.absolute())
+        yield str(link)
+
+
+def _is_plain(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _choose_time(reader: Any, timepoint: int | None, name: str) -> None:
@@ -77,7 +127,7 @@ def _cause(text: str) -> str:
 
 def _unit(path: Path) -> str:
     """Unit of the spacing: NRRD may name it, which ITK does not read; else it is millimetres, by custom."""
-    if path.name.lower().endswith(_NRRD):
+    if _is_nrrd(path):
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES).split(b"\n\n")[0].decode("utf-8", "replace")
         found = re.search(r'^space units:\s*"([^"]*)"', header, re.MULTILINE)
@@ -105,7 +155,7 @@ def write_itk(path: Path, data: NDArray[Any], geometry: Geometry, unit: str = ""
     ImageError
         If it cannot be written.
     """
-    named = path.name.lower().endswith(_NRRD)
+    named = _is_nrrd(path)
     by = (None if named else factor(unit, "mm")) or 1.0
     image = sitk.GetImageFromArray(data)
     image.SetSpacing([v * by for v in geometry.spacing])
