@@ -51,19 +51,28 @@ class Header:
     naming: bytes = b""
     listed: bool = False
 
-    def check(self) -> None:
-        """Compare with the length of the files and the memory there is.
+    def check_length(self) -> None:
+        """Compare with the length of the files.
 
         Raises
         ------
         ImageError
-            If voxels are missing, or more than memory takes.
+            If voxels are missing.
         """
         if self.files:
             name, have = self.files[0].name, sum(f.stat().st_size for f in self.files)
         else:
             name, have = self.path.name, self.path.stat().st_size
         check_length(name, have, self.start + self.least)
+
+    def check_memory(self) -> None:
+        """Refuse more voxels than memory takes.
+
+        Raises
+        ------
+        ImageError
+            If there is less memory.
+        """
         check_memory(self.path.name, _COPIES * self.need)
 
     def naming_others(self, names: Sequence[str]) -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +26,8 @@ __all__ = ["read_itk", "write_itk"]
 
 _NRRD = (".nrrd", ".nhdr")
 _HEADER_BYTES = 1 << 20
+_CHUNK = 1 << 22
+_EITHER = 47  # of zlib: gzip as NRRD has it, or zlib as MetaImage has it
 
 
 def read_itk(path: Path, channel: int | None, timepoint: int | None) -> ImageFile:
@@ -32,7 +36,8 @@ def read_itk(path: Path, channel: int | None, timepoint: int | None) -> ImageFil
     A fourth axis is taken for time, several values per voxel for channels.
     """
     header = _header(path)
-    header.check()
+    header.check_length()
+    header.check_memory()
     try:
         with _as_itk_reads(path, header) as name:
             reader = sitk.ImageFileReader()
@@ -152,8 +157,8 @@ def write_itk(path: Path, data: NDArray[Any], geometry: Geometry, unit: str = ""
 
     Raises
     ------
-    ImageError
-        If it cannot be written.
+    OSError
+        If it cannot be written as a whole; ITK does not say why.
     """
     named = _is_nrrd(path)
     by = (None if named else factor(unit, "mm")) or 1.0
@@ -162,11 +167,45 @@ def write_itk(path: Path, data: NDArray[Any], geometry: Geometry, unit: str = ""
     image.SetOrigin([v * by for v in geometry.origin])
     image.SetDirection(geometry.direction)
     try:
-        sitk.WriteImage(image, str(path), useCompression=True)
+        with _as_itk_writes(path) as name:
+            sitk.WriteImage(image, name, useCompression=True)
     except RuntimeError as error:
-        raise ImageError(f"{path.name} cannot be written: {_cause(str(error))}") from error
+        raise OSError(errno.EIO, f"{_cause(str(error))} The disk may be full") from error
+    if not _is_whole(path, data.nbytes):
+        raise OSError(errno.EIO, "it came out cut short: the disk may be full")
     if named and unit:
         _name_unit(path, unit, geometry.ndim)
+
+
+@contextlib.contextmanager
+def _as_itk_writes(path: Path) -> Iterator[str]:
+    """Name under which ITK can write a file: it ends the process where one is no UTF-8."""
+    if _is_plain(path):
+        yield str(path)
+        return
+    with TemporaryDirectory() as folder:
+        link = Path(folder) / f"image{path.suffix}"
+        link.symlink_to(path.absolute())
+        yield str(link)
+
+
+def _is_whole(path: Path, nbytes: int) -> bool:
+    """Whether a file can be read and unpacked to so many bytes: ITK overlooks errors of the disk."""
+    try:
+        header = _header(path)
+        header.check_length()
+        if header.need != nbytes or header.least == nbytes:
+            return header.need == nbytes
+        unpack, have = zlib.decompressobj(wbits=_EITHER), 0
+        with path.open("rb") as file:
+            file.seek(header.start)
+            while block := file.read(_CHUNK):
+                while block:
+                    have += len(unpack.decompress(block, _CHUNK))
+                    block = unpack.unconsumed_tail
+        return unpack.eof and have + len(unpack.flush()) == nbytes
+    except (ImageError, OSError, zlib.error):
+        return False
 
 
 def _name_unit(path: Path, unit: str, ndim: int) -> None:

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -160,12 +161,24 @@ def write_zarr(
     try:
         with atomic_folder(folder) as made:
             group = zarr.open_group(made, mode="w", zarr_format=2)
-            group.create_array("0", data=labels, chunks=chunks)
+            array = group.create_array("0", shape=labels.shape, dtype=labels.dtype, chunks=chunks)
+            for part in _chunks(labels.shape, chunks):
+                # One at a time: where one fails, zarr goes on to write those that it has begun.
+                array[part] = labels[part]
             group.attrs.update({"multiscales": [image], "image-label": {"version": "0.4"}})
     except OSError as error:
         raise ImageError(
             f"{folder} cannot be written ({error.strerror or error}): choose another place."
         ) from error
+
+
+def _chunks(shape: Sequence[int], chunks: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """The voxels of each chunk."""
+    along = [
+        [slice(a, min(a + c, n)) for a in range(0, n, c)]
+        for n, c in zip(shape, chunks, strict=True)
+    ]
+    return product(*along)
 
 
 @contextlib.contextmanager
