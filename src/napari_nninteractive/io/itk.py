@@ -170,7 +170,8 @@ def write_itk(path: Path, data: NDArray[Any], geometry: Geometry, unit: str = ""
         with _as_itk_writes(path) as name:
             sitk.WriteImage(image, name, useCompression=True)
     except RuntimeError as error:
-        raise OSError(errno.EIO, f"{_cause(str(error))} The disk may be full") from error
+        cause = _cause(str(error)).replace(f": {path}", "")
+        raise OSError(errno.EIO, f"{cause} The disk may be full") from error
     if not _is_whole(path, data.nbytes):
         raise OSError(errno.EIO, "it came out cut short: the disk may be full")
     if named and unit:

@@ -22,10 +22,13 @@ from napari_nninteractive.errors import Advice, ImageError, Remedy
 from napari_nninteractive.files import atomic_folder
 from napari_nninteractive.io.axes import Selection, select
 from napari_nninteractive.io.image import Geometry, ImageFile
+from napari_nninteractive.io.regular import check_memory
 from napari_nninteractive.io.units import unit_named
+from napari_nninteractive.limits import what_is_there
 
 __all__ = ["is_zarr", "make_room", "needs_zarr", "read_zarr", "write_zarr"]
 
+_MOST_VOXELS = 1 << 44
 _LOG = logging.getLogger(__name__)
 
 
@@ -35,6 +38,7 @@ class _Part:
 
     array: Any
     chosen: Selection
+    name: str
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -60,7 +64,14 @@ class _Part:
         index = list(self.chosen.index)
         for axis, part in zip(self.chosen.kept, keys, strict=False):
             index[axis] = part
-        return np.asarray(self.array[tuple(index)])
+        try:
+            return np.asarray(self.array[tuple(index)])
+        except IndexError:
+            raise
+        except Exception as error:  # a damaged chunk can fail anywhere in the codecs
+            raise ImageError(
+                f"Voxels of {self.name} cannot be read: {error}. A chunk of it may be damaged."
+            ) from error
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.asarray(self[...], dtype=dtype)
@@ -70,8 +81,9 @@ def read_zarr(path: Path, channel: int | None, timepoint: int | None) -> ImageFi
     """Read an OME-Zarr image, or a plain zarr array; see `read_image`."""
     zarr = needs_zarr()
     try:
-        node = zarr.open(path, mode="r")
+        node = zarr.open(_store(path), mode="r")
         array, axes, scale, start, unit = _finest(node, path.name)
+        _check_array(path.name, array, axes)
     except ImageError:
         raise
     except Exception as error:
@@ -82,8 +94,38 @@ def read_zarr(path: Path, channel: int | None, timepoint: int | None) -> ImageFi
             f"{path.name} has its axes in the order {axes}; OME-Zarr wants z before y before x."
         )
     geometry = Geometry.from_zyx([scale[a] for a in chosen.kept], [start[a] for a in chosen.kept])
-    data: ArrayLike3D = _Part(array, chosen)
+    data: ArrayLike3D = _Part(array, chosen, path.name)
     return ImageFile(data, geometry, unit)
+
+
+def _store(folder: Path) -> Any:
+    """Store of a folder that reads regular files in it or below; links to elsewhere are refused."""
+    local: Any = importlib.import_module("zarr.storage").LocalStore
+    root = folder.resolve()
+
+    class Beside(local):  # type: ignore[misc]
+        """Reads nothing outside of its folder."""
+
+        async def get(self, key: str, *args: Any, **options: Any) -> Any:
+            """Return the content of one file."""
+            file = (root / key).resolve()
+            if not file.is_relative_to(root):
+                raise ImageError(f"{folder.name} leads to {key!r} outside of its folder.")
+            if file.exists() and not file.is_dir() and what_is_there(file):
+                raise ImageError(f"In {folder.name}, {key!r} is {what_is_there(file)}, not a file.")
+            return await super().get(key, *args, **options)
+
+    return Beside(root, read_only=True)
+
+
+def _check_array(name: str, array: Any, axes: str) -> None:
+    """Refuse metadata that fit no image: they are believed only when voxels are read."""
+    shape, chunks = tuple(array.shape), tuple(getattr(array, "shards", None) or array.chunks)
+    if len(axes) != len(shape):
+        raise ImageError(f"{name} names {len(axes)} axes, but its voxels have {len(shape)}.")
+    if min(shape, default=0) < 1 or min(chunks, default=0) < 1 or math.prod(shape) > _MOST_VOXELS:
+        raise ImageError(f"{name} has the shape {shape} in chunks of {chunks}, which no image has.")
+    check_memory(f"A chunk of {name}", math.prod(chunks) * np.dtype(array.dtype).itemsize)
 
 
 def needs_zarr() -> Any:
