@@ -159,16 +159,16 @@ def test_a_mask_larger_than_the_image_is_refused_before_it_is_unpacked(monkeypat
     record = bomb(64)
     assert prompt_from_json(record, 64**3) == Scribble(np.ones((64, 64, 64)))
     monkeypatch.setattr(zlib, "decompressobj", None)
-    with pytest.raises(PromptError, match=r"at most 262143 voxels"):
+    with pytest.raises(PromptError, match="the image has 262143"):
         prompt_from_json(record, 64**3 - 1)
-    with pytest.raises(PromptError, match=r"at most 1073741824 voxels"):
+    with pytest.raises(PromptError, match="1073741824 are the most"):
         prompt_from_json(record | {"mask": {"shape": [1025, 1024, 1024], "bits": ""}})
 
 
 def test_many_masks_together_are_refused():
     record = bomb(16)
     assert len(plan_from_json([record] * 8, 16**3)) == 8
-    with pytest.raises(PromptError, match="voxels are possible"):
+    with pytest.raises(PromptError, match="the image has 0"):
         plan_from_json([record] * 9, 16**3)
 
 
@@ -209,22 +209,6 @@ def test_the_command_line_refuses_prompts_that_ask_for_all(tmp_path, name, capsy
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
     assert len(said) < 500
-
-
-@pytest.mark.parametrize("kind", ["pipe", "device"])
-def test_prompts_that_are_no_file(tmp_path, kind, capsys):
-    from napari_nninteractive.cli.main import main
-
-    if kind == "pipe":
-        os.mkfifo(tmp_path / "p.json")
-    else:
-        (tmp_path / "p.json").symlink_to("/dev/zero")
-    nib.save(nib.Nifti1Image(DATA, np.eye(4)), tmp_path / "a.nii.gz")
-    files = [str(tmp_path / n) for n in ("a.nii.gz", "m.nii.gz", "p.json")]
-    began = time.monotonic()
-    assert main(["segment", files[0], "-o", files[1], "--prompts", files[2]]) == 2
-    assert time.monotonic() - began < 5
-    assert kind in capsys.readouterr().err
 
 
 # --- OME-Zarr ------------------------------------------------------------------------------------------------------
@@ -341,7 +325,7 @@ def test_what_is_read_is_bounded(tmp_path):
     "text", ["[" * 10**6, '{"a":' * 10**6, "NaN", "-Infinity", "[1e999]", "9" * 5000]
 )
 def test_json_that_is_not_taken(text):
-    with pytest.raises(ValueError, match="deep|finite|digits"):
+    with pytest.raises(ValueError, match=r"deep|finite|digits"):
         limits.parse_json(text)
 
 

@@ -82,8 +82,20 @@ def read_bounded(path: str | os.PathLike[str], most: int) -> bytes:
     return content
 
 
-def parse_json(text: str | bytes) -> Any:
-    """Value of a JSON text: its numbers are finite, its lists and objects nested as deep as can be read.
+def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
+    """Value of a JSON text whose lists and objects are nested no deeper than can be read.
+
+    Parameters
+    ----------
+    text : str or bytes
+        Not trusted.
+    finite : bool
+        Whether NaN, Infinity and numbers beyond the largest float are refused; else each field must be checked.
+
+    Returns
+    -------
+    object
+        Of JSON types.
 
     Raises
     ------
@@ -91,6 +103,8 @@ def parse_json(text: str | bytes) -> Any:
         If it is no such text.
     """
     try:
+        if not finite:
+            return json.loads(text)
         return json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("its lists or objects are nested too deeply") from error

@@ -381,9 +381,12 @@ def _mask_from_json(record: dict[str, Any], most_voxels: int | None) -> NDArray[
     shape = tuple(int(n) for n in record["shape"])
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"mask shape {shape}")
+    size = math.prod(shape)
     # Both limits keep a damaged or hostile record from filling the memory: zlib unpacks a kilobyte into a megabyte.
     if size > (MOST_VOXELS if most_voxels is None else most_voxels):
-        most = f"{MOST_VOXELS} are the most" if most_voxels is None else f"the image has {most_voxels}"
+        most = (
+            f"{MOST_VOXELS} are the most" if most_voxels is None else f"the image has {most_voxels}"
+        )
         raise ValueError(f"its mask has {size} voxels, where {most}")
     need = (size + 7) // 8
     raw = zlib.decompressobj().decompress(base64.b64decode(record["bits"], validate=True), need + 1)
