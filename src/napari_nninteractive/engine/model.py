@@ -273,7 +273,8 @@ def _with_weights(
         raise ModelError(
             f"{path}, field 'network_weights': {extra[0]} has no place in the network of the plans."
         )
-    n_weights = sum(tensor.numel() for tensor in own.values())
+    # Those of the encoder are in the file under several names, and once in memory.
+    n_weights = sum(tensor.numel() for tensor in (*network.parameters(), *network.buffers()))
     if n_weights > path.stat().st_size:
         # Views can make few numbers look like many.
         raise ModelError(
