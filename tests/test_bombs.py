@@ -100,6 +100,30 @@ def test_a_header_that_promises_what_the_file_cannot_hold(tmp_path, ending):
         read_image(path)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"vox_offset": 3e38},
+        {"vox_offset": -16.0},
+        {"vox_offset": 16.0},
+        {"vox_offset": np.inf},
+        {"vox_offset": np.nan},
+    ],
+)
+def test_extensions_before_voxels_that_are_nowhere(tmp_path, fields):
+    content = bytearray(nifti(tmp_path, **fields))
+    content[348] = 1
+    (tmp_path / "a.nii").write_bytes(content)
+    with pytest.raises(ImageError):
+        read_image(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("code", [4, 7, 255])
+def test_a_unit_that_is_none(tmp_path, code):
+    (tmp_path / "a.nii").write_bytes(nifti(tmp_path, xyzt_units=code))
+    assert read_image(tmp_path / "a.nii").unit == ""
+
+
 def test_extensions_as_they_should_be_are_read(tmp_path):
     image = nib.Nifti1Image(DATA, np.eye(4))
     image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"x" * 5000))

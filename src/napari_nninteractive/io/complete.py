@@ -56,7 +56,8 @@ def check_nifti(path: Path) -> None:
             if promise is None:
                 return
             if promise.extensions is not None:
-                _check_extensions(path, promise, start + file.read(promise.offset - len(start)))
+                rest = min(promise.offset, _MOST_OFFSET) - len(start)
+                _check_extensions(path, promise, start + file.read(max(0, rest)))
         size = path.stat().st_size
         need = promise.offset + promise.voxels
         if packed:

@@ -63,7 +63,10 @@ def read_nifti(path: Path, channel: int | None, timepoint: int | None) -> ImageF
     chosen = select(axes, raw.shape, channel, timepoint, path.name)
     data = _scaled(raw[chosen.index], proxy.slope, proxy.inter)
     geometry = _geometry(file, len(chosen.kept), path.name)
-    unit = _UNITS.get(header.get_xyzt_units()[0], "")
+    try:
+        unit = _UNITS.get(header.get_xyzt_units()[0], "")
+    except KeyError:  # a code that is not one
+        unit = ""
     return ImageFile(np.transpose(data, chosen.order), geometry, unit, header.copy())
 
 
