@@ -184,21 +184,7 @@ def write_zarr(
     zarr = needs_zarr()
     if folder.exists():
         raise ImageError(f"{folder} is there already: choose another name.")
-    kinds = {"t": "time", "c": "channel"}
-    records = [
-        {"name": letter, "type": kinds.get(letter, "space"), **({"unit": unit} if unit else {})}
-        for letter, unit in zip(axes, units or ("",) * len(axes), strict=True)
-    ]
-    steps = [
-        {"type": "scale", "scale": [float(v) for v in scale]},
-        {"type": "translation", "translation": [float(v) for v in translation]},
-    ]
-    image = {
-        "version": "0.4",
-        "name": name,
-        "axes": records,
-        "datasets": [{"path": "0", "coordinateTransformations": steps}],
-    }
+    image = _description(axes, scale, translation, units, name)
     chunks = tuple(min(n, 64 if labels.ndim - a <= 3 else 1) for a, n in enumerate(labels.shape))
     try:
         with atomic_folder(folder) as made:
@@ -212,6 +198,27 @@ def write_zarr(
         raise ImageError(
             f"{folder} cannot be written ({error.strerror or error}): choose another place."
         ) from error
+
+
+def _description(
+    axes: str, scale: Sequence[float], translation: Sequence[float], units: Sequence[str], name: str
+) -> dict[str, Any]:
+    """What OME-Zarr 0.4 says of an image with one level."""
+    kinds = {"t": "time", "c": "channel"}
+    records = [
+        {"name": letter, "type": kinds.get(letter, "space"), **({"unit": unit} if unit else {})}
+        for letter, unit in zip(axes, units or ("",) * len(axes), strict=True)
+    ]
+    steps = [
+        {"type": "scale", "scale": [float(v) for v in scale]},
+        {"type": "translation", "translation": [float(v) for v in translation]},
+    ]
+    return {
+        "version": "0.4",
+        "name": name,
+        "axes": records,
+        "datasets": [{"path": "0", "coordinateTransformations": steps}],
+    }
 
 
 def _chunks(shape: Sequence[int], chunks: Sequence[int]) -> Iterator[tuple[slice, ...]]:
