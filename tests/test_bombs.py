@@ -214,7 +214,7 @@ PROMPTS = {
     "NaN": '[{"type": "Point", "position": [NaN, 1, 1]}]',
     "many digits": '[{"type": "Point", "position": [' + "9" * 6000 + ", 1, 1]}]",
     "large": '[{"type": "Point", "position": [1e300, 1, 1]}]',
-    "a mask": json.dumps([bomb(64)]),
+    "a mask": json.dumps([bomb(8) | {"mask": {"shape": [1025, 1024, 1024], "bits": "eJw="}}]),
     "not text": b"\xff\xfe\x00",
     "a number": "7",
     "nothing": "",

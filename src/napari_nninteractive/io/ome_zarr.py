@@ -188,12 +188,11 @@ def write_zarr(
     chunks = tuple(min(n, 64 if labels.ndim - a <= 3 else 1) for a, n in enumerate(labels.shape))
     try:
         with atomic_folder(folder) as made:
-            group = zarr.open_group(made, mode="w", zarr_format=2)
-            array = group.create_array("0", shape=labels.shape, dtype=labels.dtype, chunks=chunks)
+            _write_metadata(made, labels, chunks, image)
+            array = zarr.open_array(made / "0", mode="r+")
             for part in _chunks(labels.shape, chunks):
-                # One at a time: where one fails, zarr goes on to write those that it has begun.
+                # One file at a time: where one fails, zarr goes on to write those that it has begun.
                 array[part] = labels[part]
-            group.attrs.update({"multiscales": [image], "image-label": {"version": "0.4"}})
     except OSError as error:
         raise ImageError(
             f"{folder} cannot be written ({error.strerror or error}): choose another place."
@@ -219,6 +218,21 @@ def _description(
         "axes": records,
         "datasets": [{"path": "0", "coordinateTransformations": steps}],
     }
+
+
+def _write_metadata(
+    folder: Path, labels: np.ndarray[Any, Any], chunks: tuple[int, ...], image: dict[str, Any]
+) -> None:
+    """Write all files but those of the voxels."""
+    files: dict[str, Any] = {}
+    store = importlib.import_module("zarr.storage").MemoryStore(files)
+    group = needs_zarr().open_group(store, mode="w", zarr_format=2)
+    group.create_array("0", shape=labels.shape, dtype=labels.dtype, chunks=chunks)
+    group.attrs.update({"multiscales": [image], "image-label": {"version": "0.4"}})
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content.to_bytes())
 
 
 def _chunks(shape: Sequence[int], chunks: Sequence[int]) -> Iterator[tuple[slice, ...]]:
