@@ -298,9 +298,35 @@ def test_what_memory_does_not_hold_is_refused(tmp_path, ending, monkeypatch):
 
 def test_a_compressed_metaimage_of_zeros(tmp_path):
     packed = zlib.compress(bytes(64_000_000))
-    text = meta({"DimSize": "4000 4000 4", "CompressedData": "True"})
+    size = {"CompressedData": "True", "CompressedDataSize": str(len(packed))}
+    text = meta({"DimSize": "4000 4000 4"} | size)
     (tmp_path / "a.mha").write_bytes(text.encode() + packed)
     assert not read_image(tmp_path / "a.mha").data.any()
+    # ITK would unpack two gigabytes into 64 voxels.
+    (tmp_path / "b.mha").write_bytes(meta(size).encode() + packed)
+    with pytest.raises(ImageError, match="cannot be unpacked"):
+        read_image(tmp_path / "b.mha")
+
+
+@pytest.mark.parametrize("ending", [".mha", ".mhd"])
+def test_compressed_voxels_that_are_damaged_are_no_voxels(tmp_path, ending):
+    # ITK alone takes what is in memory for voxels.
+    path = tmp_path / f"a{ending}"
+    sitk.WriteImage(sitk.GetImageFromArray(DATA), str(path), useCompression=True)
+    np.testing.assert_array_equal(read_image(path).data, DATA)
+    file = path if ending == ".mha" else tmp_path / "a.zraw"
+    content = bytearray(file.read_bytes())
+    content[-20] ^= 0x55
+    file.write_bytes(content)
+    with pytest.raises(ImageError, match="cannot be unpacked"):
+        read_image(path)
+
+
+def test_compressed_voxels_of_no_size(tmp_path):
+    packed = zlib.compress(DATA.tobytes())
+    (tmp_path / "a.mha").write_bytes(meta({"CompressedData": "True"}).encode() + packed)
+    with pytest.raises(ImageError, match="CompressedDataSize"):
+        read_image(tmp_path / "a.mha")
 
 
 @pytest.mark.parametrize("name", ["a\0b.nrrd", "x" * 5000 + ".nrrd", "nothing.mha"])

@@ -32,6 +32,8 @@ class Header:
         Bytes that their files must have at least.
     start : int
         Where the voxels begin in the file of the header.
+    packed : bool
+        Whether they are compressed.
     files : tuple of Path
         Files that hold the voxels, in order; none where the file of the header does.
     lines : tuple of bytes
@@ -46,6 +48,7 @@ class Header:
     need: int
     least: int
     start: int
+    packed: bool = False
     files: tuple[Path, ...] = ()
     lines: tuple[bytes, ...] = ()
     naming: bytes = b""

@@ -38,6 +38,9 @@ def read_itk(path: Path, channel: int | None, timepoint: int | None) -> ImageFil
     header = _header(path)
     header.check_length()
     header.check_memory()
+    if header.packed and not _is_nrrd(path) and not _unpacks(header):
+        # ITK says so on the terminal only, and takes what is in memory for voxels.
+        raise damaged(path, "its compressed voxels cannot be unpacked")
     try:
         with _as_itk_reads(path, header) as name:
             reader = sitk.ImageFileReader()
@@ -195,17 +198,28 @@ def _is_whole(path: Path, nbytes: int) -> bool:
     try:
         header = _header(path)
         header.check_length()
-        if header.need != nbytes or header.least == nbytes:
-            return header.need == nbytes
-        unpack, have = zlib.decompressobj(wbits=_EITHER), 0
-        with path.open("rb") as file:
-            file.seek(header.start)
-            while block := file.read(_CHUNK):
+    except (ImageError, OSError):
+        return False
+    return header.need == nbytes and (not header.packed or _unpacks(header))
+
+
+def _unpacks(header: Header) -> bool:
+    """Whether the compressed voxels of a file, in gzip or zlib, are whole."""
+    file = header.files[0] if header.files else header.path
+    unpack, have = zlib.decompressobj(wbits=_EITHER), 0
+    try:
+        with file.open("rb") as packed:
+            packed.seek(header.start)
+            while have <= header.need and not unpack.eof and (block := packed.read(_CHUNK)):
                 while block:
                     have += len(unpack.decompress(block, _CHUNK))
                     block = unpack.unconsumed_tail
-        return unpack.eof and have + len(unpack.flush()) == nbytes
-    except (ImageError, OSError, zlib.error):
+            return (
+                have <= header.need
+                and have + len(unpack.flush(_CHUNK)) == header.need
+                and unpack.eof
+            )
+    except (OSError, zlib.error):
         return False
 
 

@@ -50,18 +50,24 @@ def read_header(path: Path) -> Header:
     fields, at = _fields(path, lines)
     need, voxels = _size(path, fields)
     _numbers(path, fields)
-    least = need
-    if _is_true(fields, "compresseddata"):
-        least = max(need // DEFLATE, int(fields.get("compresseddatasize", "0")))
+    least, packed = need, _is_true(fields, "compresseddata")
+    stored = int(fields.get("compresseddatasize", "0"))
+    if packed:
+        least = max(need // DEFLATE, stored)
     elif not _is_true(fields, "binarydata", default=True):  # numbers in digits
         least = voxels
     where = fields[_FILE.lower()]
     if where.upper() == "LOCAL":
+        if packed and stored < 1:
+            # ITK would unpack from the start of the file, and take what is in memory for voxels.
+            raise damaged(path, "its field 'CompressedDataSize' is missing")
         start = sum(len(line) + 1 for line in lines[: at + 1])
-        return Header(path, need, least, start)
+        return Header(path, need, least, start, packed)
     files, word = _named(path, where, lines[at + 1 :])
+    if packed and len(files) > 1:
+        raise damaged(path, "its voxels are compressed in several files")
     naming = f"{_FILE} = ".encode() + word
-    return Header(path, need, least, 0, files, tuple(lines[:at]), naming, bool(word))
+    return Header(path, need, least, 0, packed, files, tuple(lines[:at]), naming, bool(word))
 
 
 def _fields(path: Path, lines: Sequence[bytes]) -> tuple[dict[str, str], int]:

@@ -56,16 +56,17 @@ def read_header(path: Path) -> Header:
     fields, at, end = _fields(path, lines)
     need, voxels = _size(path, fields)
     least = _least(path, fields, need, voxels)
+    packed = fields["encoding"].lower() in _GZIP + _BZIP2
     skip = _whole(path, fields, "byteskip", -1)
     _whole(path, fields, "lineskip", 0)
     if at is None:
         if end == len(lines):
             raise damaged(path, "its header has no end")
         start = sum(len(line) + 1 for line in lines[: end + 1])
-        return Header(path, need, least + (max(skip, 0) if least == need else 0), start)
+        return Header(path, need, least + (max(skip, 0) if least == need else 0), start, packed)
     files, word, used = _named(path, fields["datafile"], lines, at, end)
     kept = (*lines[:at], *lines[used:end])
-    return Header(path, need, least, 0, files, kept, b"data file: " + word, bool(word))
+    return Header(path, need, least, 0, packed, files, kept, b"data file: " + word, bool(word))
 
 
 def _fields(path: Path, lines: Sequence[bytes]) -> tuple[dict[str, str], int | None, int]:
