@@ -35,13 +35,18 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the file cannot be moved to its place, as where that is a folder. Errors of the block are passed on.
+        If what was written cannot be kept on the disk, or cannot be moved to its place, as where that is a folder.
+        Errors of the block are passed on.
     """
     target = _pointed_to(path)
     beside = target.with_name(f".{uuid4().hex}{target.name[-_ENDING:]}")
     try:
         yield beside
+        # A full disk or a network may be noticed only here; and after a power cut the name must lead to all of it.
+        _keep(beside)
         beside.replace(target)
+        with contextlib.suppress(OSError):  # folders that cannot be opened
+            _keep(target.parent)
     finally:
         with contextlib.suppress(OSError, ValueError):  # what went wrong before counts
             beside.unlink(missing_ok=True)
@@ -84,6 +89,15 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             _move_in(made, target, beside / "old")
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _keep(path: Path) -> None:
+    """Have the system write what it still holds in memory."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _pointed_to(path: str | os.PathLike[str]) -> Path:

@@ -16,6 +16,7 @@ from napari_nninteractive.cli.terminal import say
 from napari_nninteractive.cli.viewer import check_viewer, open_viewer, run_viewer
 from napari_nninteractive.core.metrics import dice
 from napari_nninteractive.errors import NNInteractiveError
+from napari_nninteractive.files import atomic_write
 
 if TYPE_CHECKING:
     from napari_nninteractive.core.prompts import Point
@@ -137,7 +138,8 @@ def _earlier(folder: Path) -> dict[str, str]:
 def _mark(folder: Path) -> None:
     files = {name: _hash(folder / name) for name in _FILES}
     text = json.dumps({"napari-nninteractive demo": files}, indent=1)
-    (folder / _MARKER).write_text(text, encoding="utf-8")
+    with atomic_write(folder / _MARKER) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def _hash(path: Path) -> str:
@@ -174,7 +176,8 @@ def _write(folder: Path, sample: Sample, mask: NDArray[np.bool_]) -> None:
         ("truth.nii.gz", sample.labels),
         ("mask.nii.gz", mask.astype(np.uint8)),
     ):
-        write_image(folder / name, array, geometry, "µm")
+        with atomic_write(folder / name) as beside:
+            write_image(beside, array, geometry, "µm")
 
 
 def _draw(
@@ -189,7 +192,8 @@ def _draw(
     title = (
         f"{sample.name}: {len(points)} click{'s' * (len(points) > 1)}, Dice {dice(mask, truth):.3f}"
     )
-    draw_planes(folder / "demo.png", sample.image, mask, truth, points, sample.spacing, title)
+    with atomic_write(folder / "demo.png") as beside:
+        draw_planes(beside, sample.image, mask, truth, points, sample.spacing, title)
 
 
 def _view(sample: Sample, mask: NDArray[np.bool_], points: list[Point]) -> None:

@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What is still buffered goes nowhere: else Python complains when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_UNREAD
-    except (NNInteractiveError, OSError) as error:
+    except (NNInteractiveError, OSError, MemoryError) as error:
         if debug:
             traceback.print_exc()
         note(f"{PROGRAM}: error: {_one_line(error)}")
@@ -208,6 +208,10 @@ def _without_command(args: argparse.Namespace, parser: argparse.ArgumentParser) 
 
 
 def _one_line(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return (
+            f"there is not enough memory ({error}): close other programs, or use a smaller image."
+        )
     if isinstance(error, OSError) and error.strerror:
         what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         return f"{what}. {_REMEDIES.get(error.errno or 0, '')}".rstrip()

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from napari_nninteractive.core.prompts import (
+    MOST_VOXELS,
     InitialMask,
     MaskEdit,
     Prompt,
@@ -15,6 +18,10 @@ from napari_nninteractive.core.prompts import (
 from napari_nninteractive.errors import PromptError, SessionError
 
 __all__ = ["Plan", "plan_from_json", "plan_to_json", "predicts"]
+
+_MASKS = (
+    8  # whole images that the masks of one plan may take together; scribbles and lassos are small
+)
 
 Plan = Sequence[tuple[Prompt | None, bool]]
 """Steps in order: the prompt to add (None: nothing), and whether the network runs then."""
@@ -52,7 +59,8 @@ def plan_from_json(records: object, most_voxels: int | None = None) -> Plan:
     records : list of dict
         Not trusted. A record without "predict" predicts as `InferenceSession.add` does by default.
     most_voxels : int, optional
-        Voxels of the image: a mask with more is refused before it takes memory.
+        Voxels of the image: a mask with more is refused before it takes memory, and all together have eight times as
+        many at most. Where the image is not known, `prompts.MOST_VOXELS` counts.
 
     Returns
     -------
@@ -68,13 +76,20 @@ def plan_from_json(records: object, most_voxels: int | None = None) -> Plan:
     """
     if not isinstance(records, list):
         raise SessionError("The prompts must be a list of records, each with a type.")
-    return tuple(_step_from_json(record, most_voxels) for record in records)
+    most = MOST_VOXELS if most_voxels is None else most_voxels
+    left = _MASKS * most
+    plan = []
+    for record in records:
+        step = _step_from_json(record, min(left, most))
+        left -= getattr(step[0], "mask", np.empty(0)).size
+        plan.append(step)
+    return tuple(plan)
 
 
-def _step_from_json(record: object, most_voxels: int | None) -> tuple[Prompt | None, bool]:
+def _step_from_json(record: object, most_voxels: int) -> tuple[Prompt | None, bool]:
     if not isinstance(record, dict):
         # Says what a record must be.
-        return prompt_from_json(record), True
+        return prompt_from_json(record, most_voxels), True
     if record.get("type") == "predict":
         return None, True
     ran = record.get("predict")

@@ -20,6 +20,7 @@ from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.errors import PromptError
 
 __all__ = [
+    "MOST_VOXELS",
     "BoxPrompt",
     "InitialMask",
     "Kind",
@@ -32,6 +33,9 @@ __all__ = [
     "prompt_from_json",
     "prompt_to_json",
 ]
+
+MOST_VOXELS = 1 << 30
+"""Of a mask that is read where the image is not known: 1 GB in memory."""
 
 Kind = Literal["point", "bbox2d", "bbox3d", "scribble", "lasso", "initial_mask", "mask_edit"]
 
@@ -375,12 +379,15 @@ def _mask_to_json(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
 def _mask_from_json(record: dict[str, Any], most_voxels: int | None) -> NDArray[np.bool_]:
     shape = tuple(int(n) for n in record["shape"])
-    size = math.prod(shape)
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"mask shape {shape}")
+    size = math.prod(shape)
     # Both limits keep a damaged or hostile record from filling the memory: zlib unpacks a kilobyte into a megabyte.
-    if most_voxels is not None and size > most_voxels:
-        raise ValueError(f"its mask has {size} voxels, where the image has {most_voxels}")
+    if size > (MOST_VOXELS if most_voxels is None else most_voxels):
+        most = (
+            f"{MOST_VOXELS} are the most" if most_voxels is None else f"the image has {most_voxels}"
+        )
+        raise ValueError(f"its mask has {size} voxels, where {most}")
     need = (size + 7) // 8
     raw = zlib.decompressobj().decompress(base64.b64decode(record["bits"], validate=True), need + 1)
     if len(raw) != need:
@@ -433,7 +440,7 @@ def prompt_from_json(record: object, most_voxels: int | None = None) -> Prompt:
     record : dict
         As written by `prompt_to_json`; not trusted.
     most_voxels : int, optional
-        Voxels of the image: a mask with more is refused before it takes memory.
+        Voxels of the image: a mask with more is refused before it takes memory. `MOST_VOXELS` where it is not known.
 
     Returns
     -------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,14 @@ from types import MappingProxyType
 from typing import Any
 
 from napari_nninteractive.core.rasterize import PromptEncoding
+from napari_nninteractive.engine.foreign import ENOUGH, what_else
 from napari_nninteractive.errors import ModelError, Remedy
+from napari_nninteractive.limits import parse_json, read_bounded
 
 __all__ = ["Capabilities", "read_capabilities", "read_json"]
 
 _NEWER, _OLDER = "inference_info.json", "inference_session_class.json"
+_MOST_BYTES = 1 << 24  # of a JSON file; plans of nnU-Net have some ten thousand
 _SEMANTICS = (2, 6)  # version of the published engine whose behaviour is implemented
 _INFERENCE_CLASS = "nnInteractiveInferenceSession"
 # Name in the file: name of our prompt kind.
@@ -82,11 +84,16 @@ def read_json(path: Path) -> Any:
     ModelError
         If it is missing, unreadable or no JSON.
     """
+    content = b""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = read_bounded(path, _MOST_BYTES)
+        return parse_json(content, finite=False)
     except FileNotFoundError as error:
         raise ModelError(f"{path} is missing: a model folder must hold {path.name}.") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
+        other = what_else(content[:ENOUGH])
+        if other:
+            raise ModelError(f"{path} is {other}.") from error
         raise ModelError(
             f"{path} cannot be read as JSON: {error}. Fetch the model again."
         ) from error

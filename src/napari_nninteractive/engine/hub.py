@@ -18,6 +18,7 @@ from urllib.parse import quote
 from napari_nninteractive import __version__
 from napari_nninteractive.engine.results import CancelLike
 from napari_nninteractive.errors import Cancelled, ModelError
+from napari_nninteractive.limits import parse_json
 
 __all__ = ["BytesCallback", "RemoteFile", "explained", "fetch", "list_files", "read_text"]
 
@@ -27,7 +28,8 @@ BytesCallback = Callable[[int], object]
 _HEADERS = {"User-Agent": f"napari-nninteractive/{__version__}", "Accept-Encoding": "identity"}
 _TIMEOUT = 20.0  # seconds without a byte
 _ATTEMPTS = 5  # times that one call goes on after a break, as long as each brings something
-_MAX_TEXT = 1_000_000  # bytes of a licence
+MOST_TEXT = 1_000_000  # bytes of a licence
+_MOST_LISTING = 1 << 25  # bytes of what lists the files
 _SAFE_PART = re.compile(r"[\w.+-]+")
 _DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -130,18 +132,12 @@ def list_files(repository: str, endpoint: str | None = None) -> tuple[RemoteFile
     ModelError
         If the answer makes no sense. Other errors are those of the transport, for `explained`.
     """
-    from huggingface_hub import constants, get_session
+    from huggingface_hub import constants
 
     base = (endpoint or constants.ENDPOINT).rstrip("/")
-    response = get_session().get(
-        f"{base}/api/models/{repository}",
-        params={"blobs": "true"},
-        headers=_HEADERS,
-        timeout=_TIMEOUT,
-    )
-    response.raise_for_status()
+    listing = _content(f"{base}/api/models/{repository}", _MOST_LISTING, {"blobs": "true"})
     try:
-        answer = response.json()
+        answer = parse_json(listing)
         version = quote(str(answer["sha"]), safe="")
         url = f"{base}/{repository}/resolve/{version}"
         return tuple(
@@ -170,13 +166,25 @@ def _file(entry: Mapping[str, Any], base: str) -> RemoteFile:
 
 def read_text(file: RemoteFile) -> str:
     """Content of a small text file, such as a licence; errors as in `list_files`."""
+    if file.size > MOST_TEXT:
+        raise ModelError(f"{file.url} is too long for a text: {file.size} bytes.")
+    return _content(file.url, MOST_TEXT).decode("utf-8", errors="replace")
+
+
+def _content(url: str, most: int, params: Mapping[str, str] | None = None) -> bytes:
+    """First bytes of an answer, `most` of them at most."""
     from huggingface_hub import get_session
 
-    if file.size > _MAX_TEXT:
-        raise ModelError(f"{file.url} is too long for a text: {file.size} bytes.")
-    response = get_session().get(file.url, headers=_HEADERS, timeout=_TIMEOUT)
-    response.raise_for_status()
-    return response.content[:_MAX_TEXT].decode("utf-8", errors="replace")
+    content = b""
+    with get_session().stream(
+        "GET", url, params=params, headers=_HEADERS, timeout=_TIMEOUT
+    ) as response:
+        response.raise_for_status()
+        for piece in response.iter_bytes():
+            content += piece
+            if len(content) >= most:
+                break
+    return content[:most]
 
 
 def fetch(
@@ -211,6 +219,8 @@ def fetch(
     target.parent.mkdir(parents=True, exist_ok=True)
     # Named after the content, so that two versions are never mixed.
     partial = target.with_name(f"{target.name}.{file.digest[:16]}.partial")
+    if partial.is_symlink():  # what it leads to is not ours
+        partial.unlink()
     if not partial.is_file() or partial.stat().st_size > file.size:
         partial.write_bytes(b"")
     _fetch_rest(file, partial, progress, cancel)

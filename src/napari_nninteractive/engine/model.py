@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,11 +18,16 @@ import torch
 from napari_nninteractive.core.box import Index3
 from napari_nninteractive.engine.capabilities import Capabilities, read_capabilities, read_json
 from napari_nninteractive.engine.device import choose_device
-from napari_nninteractive.engine.plans import read_plans, without_memory
+from napari_nninteractive.engine.foreign import ENOUGH, what_else
+from napari_nninteractive.engine.plans import NetworkPlan, read_plans, without_memory
 from napari_nninteractive.engine.registry import resolve
 from napari_nninteractive.errors import ModelError
+from napari_nninteractive.limits import available_memory, what_is_there
 
 __all__ = ["Model", "load_model"]
+
+_ZIP = b"PK\x03\x04"
+_LICENCE_BYTES = 1 << 16
 
 # What training programs leave in a checkpoint beside tensors: numpy's own scalars.
 _NUMPY_SCALARS: list[Any] = [
@@ -71,7 +78,8 @@ class Model:
     def sha256(self) -> str:
         """Hash of plans, capabilities and weights: what decides the result."""
         digest = hashlib.sha256()
-        for path in sorted([*self.folder.glob("*.json"), _checkpoint(self.folder)]):
+        described = [path for path in self.folder.glob("*.json") if path.is_file()]
+        for path in sorted([*described, _checkpoint(self.folder)]):
             digest.update(path.name.encode())
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -111,6 +119,7 @@ def load_model(name: str | Path, device: str | torch.device = "auto") -> Model:
     path = _checkpoint(folder)
     checkpoint = _read_checkpoint(path)
     plan = read_plans(folder / "plans.json", checkpoint["init_args"]["configuration"])
+    _check_memory(plan, capabilities.n_inputs)
     network = without_memory(plan, capabilities.n_inputs)
     network = _with_weights(network, checkpoint["network_weights"], path)
     network = network.eval().requires_grad_(False)
@@ -135,7 +144,8 @@ def _licence(folder: Path) -> str | None:
     path = folder / "LICENSE"
     if not path.is_file():
         return None
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    with path.open("rb") as file:
+        lines = file.read(_LICENCE_BYTES).decode("utf-8", errors="replace").strip().splitlines()
     return lines[0].strip() if lines else None
 
 
@@ -163,8 +173,44 @@ def _checkpoint(folder: Path) -> Path:
     return found[0]
 
 
+def _check_memory(plan: NetworkPlan, n_inputs: int) -> None:
+    """Refuse a patch whose input alone does not fit in memory."""
+    have, need = available_memory(), 4 * n_inputs * math.prod(plan.patch_size)
+    if have is not None and need > have:
+        raise ModelError(
+            f"{plan.path}, field 'patch_size': the input of {plan.patch_size} voxels takes {need / 1e9:.3g} GB, and "
+            f"{have / 1e9:.3g} GB of memory are free: close other programs, or use a smaller model."
+        )
+
+
+def _check_checkpoint(path: Path) -> None:
+    """Refuse what is no file of weights, and what unpacks to more than it is, before it is read."""
+    if what_is_there(path):
+        raise ModelError(f"{path} is {what_is_there(path)}, not a file. Fetch the model again.")
+    with path.open("rb") as file:
+        start = file.read(ENOUGH)
+    if what_else(start):
+        raise ModelError(f"{path} is {what_else(start)}.")
+    if not start.startswith(_ZIP):
+        return  # the older format, which is not packed
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # which torch then says
+    if sum(part.file_size for part in parts) > path.stat().st_size:
+        raise ModelError(
+            f"{path} is compressed, as torch never saves weights, and was refused: it unpacks to far more than it is. "
+            "Use a model from a source that you trust."
+        )
+
+
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     """Content of a checkpoint, nothing but tensors, plain containers and numpy scalars."""
+    try:
+        _check_checkpoint(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}.") from error
     try:
         with torch.serialization.safe_globals(_NUMPY_SCALARS):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -226,6 +272,13 @@ def _with_weights(
     if extra:
         raise ModelError(
             f"{path}, field 'network_weights': {extra[0]} has no place in the network of the plans."
+        )
+    # Those of the encoder are in the file under several names, and once in memory.
+    n_weights = sum(tensor.numel() for tensor in (*network.parameters(), *network.buffers()))
+    if n_weights > path.stat().st_size:
+        # Views can make few numbers look like many.
+        raise ModelError(
+            f"{path}, field 'network_weights': the plans ask for {n_weights} numbers, more than the file can hold."
         )
     network = network.float().to_empty(device="cpu")
     try:

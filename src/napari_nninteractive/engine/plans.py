@@ -33,10 +33,18 @@ _NETWORK_CLASSES = {
     ),
 }
 _LARGEST = 1024  # voxels along a side of a patch; the published model has 192
+_MOST_PATCH = 1 << 26  # voxels of a patch; the published model has 7 million
 _MOST_STAGES = 16
 _MOST_BLOCKS = 64  # per stage; nnU-Net plans 6 at most
 _MOST_FEATURES = 8192
 _MOST_PARENTS = 32
+# Layers that nnU-Net imports by name, and the modules of torch.nn that hold such: others can take all memory.
+_LAYERS = {
+    "conv_op": ("conv",),
+    "norm_op": ("batchnorm", "instancenorm"),
+    "dropout_op": ("dropout",),
+    "nonlin": ("activation",),
+}
 _IMPORTABLE = re.compile(r"torch\.nn\.(modules\.\w+\.)?\w+")
 # Numbers in `arch_kwargs` that decide how many layers are made, and in plans older than that, with the highest allowed.
 _COUNTS = {
@@ -269,6 +277,19 @@ def _check_layers(path: Path, arguments: Mapping[str, Any], imports: Any) -> Non
             raise ModelError(
                 f"{path}, field 'architecture.arch_kwargs.{key}': only layers of torch.nn, not {value!r}."
             )
+        modules = _LAYERS.get(key, ())
+        if layer.__module__ not in [f"torch.nn.modules.{name}" for name in modules]:
+            kinds = " or ".join(modules) or "none"
+            raise ModelError(
+                f"{path}, field 'architecture.arch_kwargs.{key}': only layers of torch.nn of the kind {kinds}, "
+                f"not {value!r}."
+            )
+        options = arguments.get(f"{key}_kwargs") or {}
+        # With a device of its own, a layer would take memory while the network is only planned.
+        if not isinstance(options, dict) or {"device", "dtype"} & set(options):
+            raise ModelError(
+                f"{path}, field 'architecture.arch_kwargs.{key}_kwargs': expected an object without device and dtype."
+            )
 
 
 def _patch_size(path: Path, patch: Any, arguments: Mapping[str, Any]) -> tuple[Index3, Index3]:
@@ -280,6 +301,10 @@ def _patch_size(path: Path, patch: Any, arguments: Mapping[str, Any]) -> tuple[I
     ):
         raise ModelError(
             f"{path}, field 'patch_size': expected three whole numbers from 1 to {_LARGEST}, not {patch!r}."
+        )
+    if math.prod(patch) > _MOST_PATCH:
+        raise ModelError(
+            f"{path}, field 'patch_size': expected {_MOST_PATCH} voxels at most, not {math.prod(patch)} ({patch!r})."
         )
     strides = arguments.get("strides")
     rows = (

@@ -194,7 +194,12 @@ def licence_of(model_id: str) -> str | None:
     if model.licence is not None:
         return model.licence
     path = folder_of(model_id) / "LICENSE"
-    return path.read_text(encoding="utf-8").strip().partition("\n")[0] if path.is_file() else None
+    return _text(path).strip().partition("\n")[0] if path.is_file() else None
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(hub.MOST_TEXT).decode("utf-8", errors="replace")
 
 
 def licence_text(model_id: str, *, endpoint: str | None = None) -> str:
@@ -220,7 +225,7 @@ def licence_text(model_id: str, *, endpoint: str | None = None) -> str:
     model = find(model_id)
     path = folder_of(model_id) / "LICENSE"
     if is_downloaded(model_id) and path.is_file():
-        return path.read_text(encoding="utf-8", errors="replace")
+        return _text(path)
     if model.repository is None:
         raise _missing(model)
     with hub.explained(_remedy(model), _room()):
@@ -304,6 +309,8 @@ def _download(
     try:
         with filelock.FileLock(target.with_name(f"{model.id}.lock"), timeout=0):
             partial = target.with_name(f"{model.id}.partial")
+            if partial.is_symlink():  # what it leads to is not ours
+                partial.unlink()
             _fetch_all(model, partial, progress, cancel, endpoint)
             _check(model, partial)
             if target.exists():

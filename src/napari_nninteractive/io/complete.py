@@ -1,4 +1,4 @@
-"""Whether a NIfTI or MetaImage file is complete, from its header and its length."""
+"""Whether a NIfTI file is complete and fits in memory, from its header and its length."""
 
 from __future__ import annotations
 
@@ -6,25 +6,34 @@ import gzip
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from napari_nninteractive.errors import ImageError
+from napari_nninteractive.io.header import DEFLATE
+from napari_nninteractive.io.regular import check_length, check_memory
 
-__all__ = ["check_metaimage", "check_nifti"]
+__all__ = ["check_nifti"]
 
-_HEADER_BYTES = 540  # of NIfTI-2, the longer one
+_HEADER_BYTES = 544  # of NIfTI-2, the longer one, with the mark of its extensions
+_MOST_OFFSET = 1 << 26  # bytes before the voxels: extensions hold text
+_GZIP = b"\x1f\x8b"
 _CHUNK = 1 << 24
-_META_LINES = 1000
-_META_BYTES = {
-    **dict.fromkeys(("MET_CHAR", "MET_UCHAR"), 1),
-    **dict.fromkeys(("MET_SHORT", "MET_USHORT"), 2),
-    **dict.fromkeys(("MET_INT", "MET_UINT", "MET_FLOAT"), 4),
-    **dict.fromkeys(("MET_LONG_LONG", "MET_ULONG_LONG", "MET_DOUBLE"), 8),
-}
+
+
+@dataclass(frozen=True, slots=True)
+class _Promise:
+    """What a header promises: where the voxels begin, their bytes, and where its extensions begin, if any."""
+
+    offset: int
+    voxels: int
+    extensions: int | None
+    order: str
 
 
 def check_nifti(path: Path) -> None:
-    """Compare the length of a file with what its header promises.
+    """Compare the length of a file with what its header promises, before anything else is read.
 
     Parameters
     ----------
@@ -34,29 +43,34 @@ def check_nifti(path: Path) -> None:
     Raises
     ------
     ImageError
-        If voxels are missing.
+        If voxels are missing, do not fit in memory, or the header's extensions make no sense.
     """
     packed = path.name.lower().endswith(".gz")
     try:
+        with path.open("rb") as raw:
+            if packed and raw.read(2) != _GZIP:
+                return  # which the reader then says
         with gzip.open(path) if packed else path.open("rb") as file:
-            need = _promised(file.read(_HEADER_BYTES))
-        if need is None:
-            return
-        have = path.stat().st_size if not packed else _unpacked_size(path, need)
-    except (EOFError, gzip.BadGzipFile, zlib.error, struct.error) as error:
+            start = file.read(_HEADER_BYTES)
+            promise = _promised(start)
+            if promise is None:
+                return
+            if promise.extensions is not None:
+                rest = min(promise.offset, _MOST_OFFSET) - len(start)
+                _check_extensions(path, promise, start + file.read(max(0, rest)))
+        size = path.stat().st_size
+        need = promise.offset + promise.voxels
+        if packed:
+            check_length(path.name, DEFLATE * size, need)
+            check_memory(path.name, promise.voxels)
+        have = _unpacked_size(path, need) if packed else size
+    except (OSError, EOFError, zlib.error, struct.error) as error:
         raise ImageError(f"{path.name} is damaged or cut short: {error}. Copy it again.") from error
-    _compare(path.name, have, need)
+    check_length(path.name, have, need)
 
 
-def _compare(name: str, have: int, need: int) -> None:
-    if have < need:
-        raise ImageError(
-            f"{name} is cut short: {have} bytes where {need} are needed. Copy it again."
-        )
-
-
-def _promised(header: bytes) -> int | None:
-    """Bytes up to the end of the last voxel; None if it is no NIfTI header of one file, which ITK then says."""
+def _promised(header: bytes) -> _Promise | None:
+    """What a header promises; None if it is no NIfTI header of one file, which the reader then says."""
     for order in "<>":
         (length,) = struct.unpack_from(f"{order}i", header)
         if length == 348:
@@ -71,68 +85,37 @@ def _promised(header: bytes) -> int | None:
             continue
         if 0 < dims[0] < 8 and math.isfinite(offset):
             voxels = math.prod(max(int(d), 1) for d in dims[1 : dims[0] + 1])
-            return int(offset) + voxels * int(bits) // 8
+            marked = length + 4 <= len(header) and header[length] != 0
+            n = voxels * max(int(bits), 0) // 8
+            return _Promise(int(offset), n, length + 4 if marked else None, order)
     return None
 
 
+def _check_extensions(path: Path, promise: _Promise, start: bytes) -> None:
+    """Refuse extensions whose lengths lead elsewhere: the reader would take all that follows."""
+    at, end = promise.extensions or 0, promise.offset
+    fits = at <= end <= _MOST_OFFSET and len(start) >= end
+    while fits and end - at >= 16:
+        (length,) = struct.unpack_from(f"{promise.order}i", start, at)
+        fits = 8 <= length <= end - at
+        at += length
+    if not fits:
+        raise ImageError(
+            f"{path.name} is damaged: the extensions of its header have no end. Save it again without them."
+        )
+
+
 def _unpacked_size(path: Path, need: int) -> int:
-    """Length after unpacking: from the last four bytes, or, where they do not fit, by unpacking."""
+    """Length after unpacking: from the last four bytes, or, where they do not fit, by unpacking what is needed."""
     with path.open("rb") as raw:
         raw.seek(-4, 2)
         (last,) = struct.unpack("<I", raw.read(4))
-    if last == need % 2**32:
-        return need
-    total = 0
+    return need if last == need % 2**32 else sum(_pieces(path, need))
+
+
+def _pieces(path: Path, need: int) -> Iterator[int]:
+    """Lengths of the pieces of a file unpacked, up to what is needed."""
     with gzip.open(path) as file:
-        while block := file.read(_CHUNK):
-            total += len(block)
-    return total
-
-
-def check_metaimage(path: Path) -> None:
-    """Compare the length of a MetaImage file, or of the file of its voxels, with what its header promises.
-
-    Parameters
-    ----------
-    path : Path
-        A ``.mha`` or ``.mhd`` file.
-
-    Raises
-    ------
-    ImageError
-        If voxels are missing.
-    """
-    fields: dict[str, str] = {}
-    with path.open("rb") as file:
-        for _ in range(_META_LINES):
-            key, _, value = file.readline().decode("latin-1").partition("=")
-            fields[key.strip().lower()] = value.strip()
-            if key.strip().lower() == "elementdatafile":
-                break
-        start = file.tell()
-    where, need = fields.get("elementdatafile"), _meta_bytes(fields)
-    if where is None:
-        raise ImageError(
-            f"{path.name} is damaged or cut short: its header has no end. Copy it again."
-        )
-    if need is None or where.upper().startswith("LIST") or "%" in where:
-        return  # which the reader understands or refuses
-    if where.upper() == "LOCAL":
-        _compare(path.name, path.stat().st_size, start + need)
-        return
-    voxels = path.parent / where
-    if not voxels.is_file():
-        raise ImageError(f"There is no file {voxels}, in which {path.name} says its voxels are.")
-    _compare(voxels.name, voxels.stat().st_size, need)
-
-
-def _meta_bytes(fields: dict[str, str]) -> int | None:
-    """Bytes of the voxels; None where the header does not say."""
-    try:
-        if fields.get("compresseddata", "").lower() == "true":
-            return int(fields["compresseddatasize"])
-        sizes = [int(n) for n in fields["dimsize"].split()]
-        channels = int(fields.get("elementnumberofchannels", "1"))
-        return math.prod(sizes) * channels * _META_BYTES[fields["elementtype"].upper()]
-    except (KeyError, ValueError):
-        return None
+        while need > 0 and (block := file.read(min(_CHUNK, need))):
+            need -= len(block)
+            yield len(block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from napari_nninteractive.errors import ImageError
 from napari_nninteractive.io.axes import select
 from napari_nninteractive.io.complete import check_nifti
 from napari_nninteractive.io.image import Geometry, ImageFile
+from napari_nninteractive.io.regular import check_memory
 from napari_nninteractive.io.units import factor
 
 __all__ = ["read_nifti", "write_nifti"]
@@ -37,6 +39,7 @@ def read_nifti(path: Path, channel: int | None, timepoint: int | None) -> ImageF
     A fourth axis is taken for time, a fifth for channels. Axes that are off right angles by a cosine below 0.001, as
     registration tools write them, count as the nearest axes at right angles; a mask in NIfTI keeps them as they are.
     """
+    check_nifti(path)
     try:
         with nib.imageglobals.LoggingOutputSuppressor():
             file: Any = nib.load(path)
@@ -46,9 +49,10 @@ def read_nifti(path: Path, channel: int | None, timepoint: int | None) -> ImageF
         ) from error
     if not isinstance(file, nib.Nifti1Image):
         raise ImageError(f"{path.name} cannot be read: it is {type(file).__name__}, not NIfTI.")
-    check_nifti(path)
     proxy: Any = file.dataobj
     header: Any = file.header
+    if path.name.lower().endswith(".gz") or (proxy.slope, proxy.inter) != (1.0, 0.0):
+        check_memory(path.name, math.prod(file.shape) * header.get_data_dtype().itemsize)
     try:
         raw = proxy.get_unscaled()
     except Exception as error:
@@ -59,7 +63,10 @@ def read_nifti(path: Path, channel: int | None, timepoint: int | None) -> ImageF
     chosen = select(axes, raw.shape, channel, timepoint, path.name)
     data = _scaled(raw[chosen.index], proxy.slope, proxy.inter)
     geometry = _geometry(file, len(chosen.kept), path.name)
-    unit = _UNITS.get(header.get_xyzt_units()[0], "")
+    try:
+        unit = _UNITS.get(header.get_xyzt_units()[0], "")
+    except KeyError:  # a code that is not one
+        unit = ""
     return ImageFile(np.transpose(data, chosen.order), geometry, unit, header.copy())
 
 

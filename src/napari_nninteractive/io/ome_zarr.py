@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,10 +22,13 @@ from napari_nninteractive.errors import Advice, ImageError, Remedy
 from napari_nninteractive.files import atomic_folder
 from napari_nninteractive.io.axes import Selection, select
 from napari_nninteractive.io.image import Geometry, ImageFile
+from napari_nninteractive.io.regular import check_memory
 from napari_nninteractive.io.units import unit_named
+from napari_nninteractive.limits import what_is_there
 
 __all__ = ["is_zarr", "make_room", "needs_zarr", "read_zarr", "write_zarr"]
 
+_MOST_VOXELS = 1 << 44
 _LOG = logging.getLogger(__name__)
 
 
@@ -34,6 +38,7 @@ class _Part:
 
     array: Any
     chosen: Selection
+    name: str
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,7 +64,14 @@ class _Part:
         index = list(self.chosen.index)
         for axis, part in zip(self.chosen.kept, keys, strict=False):
             index[axis] = part
-        return np.asarray(self.array[tuple(index)])
+        try:
+            return np.asarray(self.array[tuple(index)])
+        except IndexError:
+            raise
+        except Exception as error:  # a damaged chunk can fail anywhere in the codecs
+            raise ImageError(
+                f"Voxels of {self.name} cannot be read: {error}. A chunk of it may be damaged."
+            ) from error
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.asarray(self[...], dtype=dtype)
@@ -69,8 +81,9 @@ def read_zarr(path: Path, channel: int | None, timepoint: int | None) -> ImageFi
     """Read an OME-Zarr image, or a plain zarr array; see `read_image`."""
     zarr = needs_zarr()
     try:
-        node = zarr.open(path, mode="r")
+        node = zarr.open(_store(path), mode="r")
         array, axes, scale, start, unit = _finest(node, path.name)
+        _check_array(path.name, array, axes)
     except ImageError:
         raise
     except Exception as error:
@@ -81,8 +94,38 @@ def read_zarr(path: Path, channel: int | None, timepoint: int | None) -> ImageFi
             f"{path.name} has its axes in the order {axes}; OME-Zarr wants z before y before x."
         )
     geometry = Geometry.from_zyx([scale[a] for a in chosen.kept], [start[a] for a in chosen.kept])
-    data: ArrayLike3D = _Part(array, chosen)
+    data: ArrayLike3D = _Part(array, chosen, path.name)
     return ImageFile(data, geometry, unit)
+
+
+def _store(folder: Path) -> Any:
+    """Store of a folder that reads regular files in it or below; links to elsewhere are refused."""
+    local: Any = importlib.import_module("zarr.storage").LocalStore
+    root = folder.resolve()
+
+    class Beside(local):  # type: ignore[misc]
+        """Reads nothing outside of its folder."""
+
+        async def get(self, key: str, *args: Any, **options: Any) -> Any:
+            """Return the content of one file."""
+            file = (root / key).resolve()
+            if not file.is_relative_to(root):
+                raise ImageError(f"{folder.name} leads to {key!r} outside of its folder.")
+            if file.exists() and not file.is_dir() and what_is_there(file):
+                raise ImageError(f"In {folder.name}, {key!r} is {what_is_there(file)}, not a file.")
+            return await super().get(key, *args, **options)
+
+    return Beside(root, read_only=True)
+
+
+def _check_array(name: str, array: Any, axes: str) -> None:
+    """Refuse metadata that fit no image: they are believed only when voxels are read."""
+    shape, chunks = tuple(array.shape), tuple(getattr(array, "shards", None) or array.chunks)
+    if len(axes) != len(shape):
+        raise ImageError(f"{name} names {len(axes)} axes, but its voxels have {len(shape)}.")
+    if min(shape, default=0) < 1 or min(chunks, default=0) < 1 or math.prod(shape) > _MOST_VOXELS:
+        raise ImageError(f"{name} has the shape {shape} in chunks of {chunks}, which no image has.")
+    check_memory(f"A chunk of {name}", math.prod(chunks) * np.dtype(array.dtype).itemsize)
 
 
 def needs_zarr() -> Any:
@@ -141,6 +184,25 @@ def write_zarr(
     zarr = needs_zarr()
     if folder.exists():
         raise ImageError(f"{folder} is there already: choose another name.")
+    image = _description(axes, scale, translation, units, name)
+    chunks = tuple(min(n, 64 if labels.ndim - a <= 3 else 1) for a, n in enumerate(labels.shape))
+    try:
+        with atomic_folder(folder) as made:
+            _write_metadata(made, labels, chunks, image)
+            array = zarr.open_array(made / "0", mode="r+")
+            for part in _chunks(labels.shape, chunks):
+                # One file at a time: where one fails, zarr goes on to write those that it has begun.
+                array[part] = labels[part]
+    except OSError as error:
+        raise ImageError(
+            f"{folder} cannot be written ({error.strerror or error}): choose another place."
+        ) from error
+
+
+def _description(
+    axes: str, scale: Sequence[float], translation: Sequence[float], units: Sequence[str], name: str
+) -> dict[str, Any]:
+    """What OME-Zarr 0.4 says of an image with one level."""
     kinds = {"t": "time", "c": "channel"}
     records = [
         {"name": letter, "type": kinds.get(letter, "space"), **({"unit": unit} if unit else {})}
@@ -150,22 +212,36 @@ def write_zarr(
         {"type": "scale", "scale": [float(v) for v in scale]},
         {"type": "translation", "translation": [float(v) for v in translation]},
     ]
-    image = {
+    return {
         "version": "0.4",
         "name": name,
         "axes": records,
         "datasets": [{"path": "0", "coordinateTransformations": steps}],
     }
-    chunks = tuple(min(n, 64 if labels.ndim - a <= 3 else 1) for a, n in enumerate(labels.shape))
-    try:
-        with atomic_folder(folder) as made:
-            group = zarr.open_group(made, mode="w", zarr_format=2)
-            group.create_array("0", data=labels, chunks=chunks)
-            group.attrs.update({"multiscales": [image], "image-label": {"version": "0.4"}})
-    except OSError as error:
-        raise ImageError(
-            f"{folder} cannot be written ({error.strerror or error}): choose another place."
-        ) from error
+
+
+def _write_metadata(
+    folder: Path, labels: np.ndarray[Any, Any], chunks: tuple[int, ...], image: dict[str, Any]
+) -> None:
+    """Write all files but those of the voxels."""
+    files: dict[str, Any] = {}
+    store = importlib.import_module("zarr.storage").MemoryStore(files)
+    group = needs_zarr().open_group(store, mode="w", zarr_format=2)
+    group.create_array("0", shape=labels.shape, dtype=labels.dtype, chunks=chunks)
+    group.attrs.update({"multiscales": [image], "image-label": {"version": "0.4"}})
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content.to_bytes())
+
+
+def _chunks(shape: Sequence[int], chunks: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """The voxels of each chunk."""
+    along = [
+        [slice(a, min(a + c, n)) for a in range(0, n, c)]
+        for n, c in zip(shape, chunks, strict=True)
+    ]
+    return product(*along)
 
 
 @contextlib.contextmanager

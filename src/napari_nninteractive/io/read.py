@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.io.image import ImageFile
+from napari_nninteractive.limits import what_is_there
 
 __all__ = ["IMAGE_ENDINGS", "read_image"]
 
@@ -45,7 +46,7 @@ def read_image(
     """
     file = Path(path)
     name = file.name.lower()
-    if not file.exists():
+    if not _is_there(file):
         raise ImageError(f"There is no file {file}: check its name and folder.")
     if _is_zarr(file):
         from napari_nninteractive.io.ome_zarr import read_zarr
@@ -53,6 +54,12 @@ def read_image(
         image = read_zarr(file, channel, timepoint)
     elif file.is_dir():
         raise ImageError(f"{file} is a folder: name one image file in it.")
+    elif not name.endswith(IMAGE_ENDINGS):
+        raise ImageError(
+            f"{file.name} has an ending that is not known here; these are: {', '.join(IMAGE_ENDINGS)}."
+        )
+    elif what_is_there(file):
+        raise ImageError(f"{file} is {what_is_there(file)}, not a file: name an image file.")
     elif name.endswith(_TIFF):
         from napari_nninteractive.io.tiff import read_tiff
 
@@ -61,15 +68,21 @@ def read_image(
         from napari_nninteractive.io.nifti import read_nifti
 
         image = read_nifti(file, channel, timepoint)
-    elif name.endswith(_ITK):
+    else:
         from napari_nninteractive.io.itk import read_itk
 
         image = read_itk(file, channel, timepoint)
-    else:
-        raise ImageError(
-            f"{file.name} has an ending that is not known here; these are: {', '.join(IMAGE_ENDINGS)}."
-        )
     return _checked(image, file.name)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (
+        OSError,
+        ValueError,
+    ):  # a name too long, with a null character, in a folder that is locked
+        return False
 
 
 def _is_zarr(path: Path) -> bool:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from napari_nninteractive.errors import ImageError, NNInteractiveError
 from napari_nninteractive.io.axes import Selection, select
 from napari_nninteractive.io.image import Geometry, ImageFile
+from napari_nninteractive.io.regular import check_memory
 from napari_nninteractive.io.units import factor, unit_named
 
 __all__ = ["read_tiff", "write_tiff"]
@@ -87,13 +88,20 @@ def _voxels(tif: tifffile.TiffFile, path: Path, chosen: Selection) -> NDArray[An
     if series.dataoffset is not None and series.keyframe.is_memmappable:
         mapped = tifffile.memmap(path, series=0, mode="r")
         return np.transpose(mapped[chosen.index], chosen.order)
+    # A part is unpacked as a whole, however little of it is in the image.
+    part = math.prod(series.keyframe.chunks) * series.dtype.itemsize
     leading = series.shape[:-2]
     picks = any(isinstance(i, int) for i in chosen.index)
     if picks and series.axes.endswith("YX") and len(series.pages) == math.prod(leading):
+        check_memory(
+            path.name,
+            part + math.prod(series.shape[a] for a in chosen.kept) * series.dtype.itemsize,
+        )
         pages = np.arange(math.prod(leading)).reshape(leading)[chosen.index[:-2]]
         data = tif.asarray(key=pages.ravel().tolist(), series=0)
         data = data.reshape((*pages.shape, *series.shape[-2:]))
     else:
+        check_memory(path.name, part + math.prod(series.shape) * series.dtype.itemsize)
         data = series.asarray()[chosen.index]
     return np.transpose(data, chosen.order)
 

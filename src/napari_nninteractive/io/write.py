@@ -156,8 +156,10 @@ def write_image(
 
     Raises
     ------
+    OSError
+        If it cannot be written as a whole, as on a full disk.
     ImageError
-        If it cannot be written.
+        If OME-Zarr cannot be written.
     """
     name = path.name.lower()
     if name.endswith((".tif", ".tiff")):

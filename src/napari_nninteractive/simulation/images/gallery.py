@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_nninteractive.files import atomic_write
 from napari_nninteractive.simulation.images.scenes import FAMILIES, Scene, make_scene
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def write_gallery(
             rng = np.random.default_rng([seed, sorted(FAMILIES).index(family), column])
             _draw(axes[:, column], make_scene(rng, level=level, family=family))
         figure.tight_layout(pad=0.3)
-        figure.savefig(gallery_path(folder, family), dpi=80)
+        with atomic_write(gallery_path(folder, family)) as beside:
+            figure.savefig(beside, dpi=80)
         written.append(gallery_path(folder, family))
     return written
 
