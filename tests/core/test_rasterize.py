@@ -32,6 +32,7 @@ from napari_nninteractive.core.rasterize import (
     to_array,
     weights,
 )
+from napari_nninteractive.core.view import View
 
 PUBLISHED = PromptEncoding()
 PATCH = (32, 32, 32)
@@ -48,8 +49,9 @@ def channels(
     zoom: float = 1.0,
     encoding: PromptEncoding = PUBLISHED,
 ) -> NDArray[np.float32]:
-    region = Box.of_shape(PATCH) if region is None else region
-    return to_array(rasterize(prompts, region, PATCH, image, encoding, zoom), PATCH, 7)
+    view = View.of(Box.of_shape(PATCH) if region is None else region, PATCH)
+    drawn = rasterize(prompts, view.zoomed((zoom,) * 3), image, encoding)
+    return to_array(drawn, PATCH, 7)
 
 
 # A point is a ball. Inside a ball of radius 4 the value is the distance to the nearest voxel outside, over sqrt(17).
@@ -177,7 +179,7 @@ def test_each_kind_fills_its_channel(prompt: Prompt, channel: int, painted: int)
 @pytest.mark.parametrize("prompt", [EDIT, MASK], ids=["edit", "initial mask"])
 def test_masks_and_edits_have_no_channel(prompt: Prompt) -> None:
     assert PUBLISHED.channel(prompt) is None
-    assert rasterize([prompt], Box.of_shape(PATCH), PATCH, PATCH, PUBLISHED) == []
+    assert rasterize([prompt], View.of(Box.of_shape(PATCH), PATCH), PATCH, PUBLISHED) == []
     with pytest.raises(TypeError, match="no channel"):
         paint(prompt, prompt.bounds, 4)
 
@@ -214,10 +216,10 @@ def test_prompts_are_clipped_to_the_image_not_only_to_the_patch() -> None:
 
 
 def test_what_lies_outside_leaves_nothing() -> None:
-    region = Box.of_shape(PATCH)
+    view = View.of(Box.of_shape(PATCH), PATCH)
     far = [Point((40, 16, 16)), BoxPrompt((0, 0, 50), (1, 4, 60)), Scribble(RING, (-1, 0, 0))]
-    assert rasterize(far, region, PATCH, (64, 64, 64), PUBLISHED) == []
-    assert rasterize([], region, PATCH, PATCH, PUBLISHED) == []
+    assert rasterize(far, view, (64, 64, 64), PUBLISHED) == []
+    assert rasterize([], view, PATCH, PUBLISHED) == []
     # Of a ball that is centred outside, the part inside counts.
     assert channels([Point((35, 16, 16))], image=(64, 64, 64))[3, 31, 16, 16] > 0
 
@@ -243,11 +245,13 @@ def test_a_scribble_is_dilated_by_a_cube_before_it_is_averaged() -> None:
     np.testing.assert_allclose(image, np.multiply.outer(np.outer(profile, profile), profile))
 
 
-def test_dilation_works_also_where_nothing_is_averaged() -> None:
-    image = channels([Scribble(np.ones((1, 1, 1)), CENTRE)], zoom=2.0)[5]
+def test_each_axis_is_dilated_by_its_own_zoom() -> None:
+    view = View.of(Box((0, 0, 0), (64, 32, 32)), PATCH)
+    drawn = rasterize([Scribble(np.ones((1, 1, 1)), CENTRE)], view, (64, 32, 32), PUBLISHED)
     expected = np.zeros(PATCH)
-    expected[15:18, 15:18, 15:18] = 1
-    np.testing.assert_array_equal(image, expected)
+    # Planes 15 to 17, of which each voxel of the patch averages two; nothing along y and x.
+    expected[7:9, 16, 16] = 0.5, 1
+    np.testing.assert_array_equal(to_array(drawn, PATCH, 7)[5], expected)
 
 
 def test_dilation_does_not_reach_in_from_outside_the_region() -> None:
@@ -290,9 +294,9 @@ def test_channel_sums_are_the_published_ones(
     prompts: list[Prompt], centre: Point, image: Index3, zoom: float, sums: dict[int, float]
 ) -> None:
     patch = (64, 64, 64)
-    region = Box.around(centre.position, [round(n * zoom) for n in patch])
+    view = View.at(centre.position, zoom, patch)
     encoding = PromptEncoding(decay=0.9)
-    painted = to_array(rasterize(prompts, region, patch, image, encoding, zoom), patch, 7)
+    painted = to_array(rasterize(prompts, view, image, encoding), patch, 7)
     for channel, values in enumerate(painted):
         assert values.sum(dtype=float) == pytest.approx(sums.get(channel, 0), rel=1e-3, abs=1e-3)
 
@@ -301,10 +305,10 @@ def test_memory_does_not_grow_with_the_image() -> None:
     prompts = [Point((500, 500, 500)), BoxPrompt((499, 480, 480), (500, 520, 520))]
     peaks = []
     for side in (1_000, 1_000_000):
-        region = Box.around((500, 500, 500), (48,) * 3)
-        rasterize(prompts, region, (32,) * 3, (side,) * 3, PUBLISHED, 1.5)  # fills the caches
+        view = View.at((500, 500, 500), 1.5, (32,) * 3)
+        rasterize(prompts, view, (side,) * 3, PUBLISHED)  # fills the caches
         tracemalloc.start()
-        rasterize(prompts, region, (32,) * 3, (side,) * 3, PUBLISHED, 1.5)
+        rasterize(prompts, view, (side,) * 3, PUBLISHED)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert max(peaks) < 2_000_000
@@ -312,11 +316,12 @@ def test_memory_does_not_grow_with_the_image() -> None:
 
 
 def test_a_prompt_that_fills_the_region_is_drawn_in_slabs() -> None:
-    region, patch = Box.of_shape((400,) * 3), (100, 100, 100)
+    region = Box.of_shape((400,) * 3)
+    view = View.of(region, (100, 100, 100))
     prompt = BoxPrompt((0, 0, 0), (400, 400, 400))
-    rasterize([CLICK], region, patch, region.shape, PUBLISHED, 4.0)
+    rasterize([CLICK], view, region.shape, PUBLISHED)
     tracemalloc.start()
-    painted = rasterize([prompt], region, patch, region.shape, PUBLISHED, 4.0)
+    painted = rasterize([prompt], view, region.shape, PUBLISHED)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(painted) > 1
@@ -371,7 +376,8 @@ def test_groups_whose_joint_box_meets_a_third() -> None:
 def test_many_prompts_far_apart_stay_apart() -> None:
     grid = [Point(p) for p in product(range(40, 768, 80), repeat=3)]
     region = Box.of_shape((768,) * 3)
-    painted = rasterize(grid, region, (192,) * 3, region.shape, PromptEncoding(decay=1.0), 4.0)
+    view = View.of(region, (192,) * 3)
+    painted = rasterize(grid, view, region.shape, PromptEncoding(decay=1.0))
     assert len(painted) == len(grid) == 1000
     assert {part.box.shape for part in painted} == {(4, 4, 4)}
     assert all(np.array_equal(part.values, painted[0].values) for part in painted)

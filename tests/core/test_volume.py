@@ -132,7 +132,7 @@ def test_a_lazy_array_is_read_where_asked_and_only_there() -> None:
     assert lazy.reads == [PART.slices]
 
 
-def test_only_the_finest_level_of_a_pyramid_is_read() -> None:
+def test_boxes_are_read_from_the_finest_level_of_a_pyramid() -> None:
     fine, coarse = Lazy(IMAGE), Lazy(IMAGE[::2, ::2, ::2])
     volume = Volume.open([fine, coarse])
     assert volume.shape == (5, 7, 9)
@@ -256,6 +256,14 @@ REFUSED: list[tuple[str, Callable[[], Volume], str]] = [
     ("times", opened(IMAGE.astype("m8[s]")), "real numbers, not timedelta"),
     ("records", opened(np.zeros((4, 4), "f4, f4")), "real numbers, not"),
     ("pyramid of 4D", opened([np.zeros((2, 4, 4, 4))]), "choose a channel"),
+    (
+        "pyramid upside down",
+        opened([np.zeros((4, 4)), np.zeros((8, 8))]),
+        "Level 1 .* finest first",
+    ),
+    ("pyramid of two kinds", opened([np.zeros((4, 4)), np.zeros((2, 2, 2))]), "Level 1"),
+    ("level without voxels", opened([np.zeros((4, 4)), np.zeros((0, 4))]), "Level 1"),
+    ("level of text", opened([np.zeros((4, 4)), np.full((2, 2), "a")]), "Level 1"),
     ("foreign dtype", opened(Foreign((4, 4), "torch.half")), "Foreign .*torch.half.*numpy.asarray"),
     ("unknown shape", opened(Foreign((np.nan, 4), "f4")), "Foreign of shape .nan, 4.*convert it"),
     ("spacing of 2 for 3D", spaced((1, 1)), "three positive numbers"),

@@ -8,7 +8,8 @@ import pytest
 import napari_nninteractive as nni
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.prompts import Prompt
-from napari_nninteractive.engine.autozoom import border_changed, next_zoom, start_view, view_region
+from napari_nninteractive.core.view import View
+from napari_nninteractive.engine.autozoom import border_changed, start_view, wider_view, zooms_from
 
 CONFIG = nni.EngineConfig()
 SHAPE, PATCH = (200, 300, 400), (96, 192, 192)
@@ -87,7 +88,7 @@ START = [
 
 @pytest.mark.parametrize(("prompt", "centre", "zoom"), START)
 def test_start_view(prompt: Prompt, centre: tuple[int, int, int], zoom: float) -> None:
-    assert start_view(prompt, SHAPE, PATCH, CONFIG) == (centre, zoom)
+    assert start_view(prompt, SHAPE, PATCH, CONFIG) == View.at(centre, zoom, PATCH)
 
 
 @pytest.mark.parametrize(
@@ -104,14 +105,14 @@ def test_start_view(prompt: Prompt, centre: tuple[int, int, int], zoom: float) -
 )
 def test_start_zoom_of_a_small_patch(extent: int, zoom: float) -> None:
     prompt = nni.BoxPrompt((0, 0, 0), (1, 1, extent))
-    assert start_view(prompt, (4, 4, 2000), (16, 16, 16), CONFIG)[1] == zoom
+    assert start_view(prompt, (4, 4, 2000), (16, 16, 16), CONFIG).zoom == (zoom,) * 3
 
 
 @pytest.mark.parametrize("p", range(1, 300))
 def test_context_is_a_third_of_the_patch_rounded_down(p: int) -> None:
     prompt = nni.BoxPrompt((0, 0, 0), (1, 1, 2 * p))
     expected = max(1.0, (2 * p + p // 3) / p)
-    assert start_view(prompt, (1, 1, 9999), (p, p, p), CONFIG)[1] == expected
+    assert start_view(prompt, (1, 1, 9999), (p, p, p), CONFIG).zoom == (expected,) * 3
 
 
 @pytest.mark.parametrize(
@@ -137,17 +138,20 @@ def test_context_is_a_third_of_the_patch_rounded_down(p: int) -> None:
         ),
     ],
 )
-def test_view_region(
+def test_region_of_a_view(
     centre: tuple[int, int, int], zoom: float, patch: tuple[int, int, int], region: Box
 ) -> None:
-    assert view_region(centre, zoom, patch) == region
+    assert View.at(centre, zoom, patch).region == region
+    assert View.of(region, patch).region == region
 
 
 def sequence(zoom: float, config: nni.EngineConfig) -> list[float]:
-    out = [zoom]
-    while (wider := next_zoom(out[-1], config)) is not None:
-        out.append(wider)
-    return out
+    views = [View.at((8, 8, 8), zoom, PATCH)]
+    while (wider := wider_view(views[-1], config)) is not None:
+        views.append(wider)
+    assert {view.centre for view in views} == {(8, 8, 8)}
+    assert all(len(set(view.zoom)) == 1 for view in views)
+    return [view.zoom[0] for view in views]
 
 
 @pytest.mark.parametrize(
@@ -164,6 +168,12 @@ def sequence(zoom: float, config: nni.EngineConfig) -> list[float]:
 )
 def test_zoom_sequence(start: float, config: nni.EngineConfig, expected: list[float]) -> None:
     assert sequence(start, config) == expected
+    assert zooms_from(start, config) == tuple(expected)
+
+
+def test_axes_widen_each_on_its_own() -> None:
+    view = wider_view(View((0, 0, 0), (1.0, 2.0, 4.0), PATCH), CONFIG)
+    assert view == View((0, 0, 0), (1.5, 3.0, 4.0), PATCH)
 
 
 def face(n: int) -> np.ndarray:

@@ -133,7 +133,7 @@ def test_equals_a_dense_drawing(
 ) -> None:
     monkeypatch.setattr(view_module, "_SLAB_VOXELS", voxels)
     drawn, region, patch, shape, zoom = scene
-    painted = rasterize(drawn, region, patch, shape, encoding, zoom)
+    painted = rasterize(drawn, View.of(region, patch).zoomed((zoom,) * 3), shape, encoding)
     expected = reference(drawn, region, patch, shape, zoom, encoding)
     np.testing.assert_allclose(
         to_array(painted, patch, encoding.n_channels), expected, rtol=2e-6, atol=2e-6
@@ -154,7 +154,7 @@ def test_views_know_which_voxels_meet(
     scene: tuple[list[Prompt], Box, Index3, Index3, float], halo: int
 ) -> None:
     drawn, region, patch, _, _ = scene
-    view = View(region, patch)
+    view = View.of(region, patch)
     # Along each axis on its own: input voxel i of the region enters output voxel o.
     enters = [
         F.adaptive_avg_pool1d(torch.eye(n_in)[None], n_out)[0].numpy() > 0

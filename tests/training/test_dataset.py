@@ -15,6 +15,7 @@ from napari_nninteractive.core.prompts import (
     Point,
     Scribble,
 )
+from napari_nninteractive.core.view import View
 from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.engine.normalize import Normalization
 from napari_nninteractive.engine.patch import PatchReader
@@ -107,7 +108,8 @@ def test_training_and_engine_see_the_same_in_a_patch(zoom, at):
         Volume.open(large), Normalization(0.0, 1.0), PATCH, ENCODING, torch.device("cpu")
     )
     start, stop = ([round(p * zoom) for p in c] for c in (sample.region.start, sample.region.stop))
-    seen = reader.fill(Box(start, stop), zoom, prompts, previous)[0].numpy()
+    view = View.of(Box(start, stop), PATCH).zoomed((zoom,) * 3)
+    seen = reader.fill(view, prompts, previous)[0].numpy()
     assert seen.shape == sample.inputs.shape == (8, *PATCH)
     for channel, (engine, training) in enumerate(zip(seen, sample.inputs, strict=True)):
         if zoom == 1.5 and channel == 0:

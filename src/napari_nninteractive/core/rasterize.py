@@ -117,7 +117,7 @@ def weights(prompts: Sequence[Prompt], decay: float) -> tuple[float, ...]:
 
 
 def dilation_side(zoom: float) -> int:
-    """Side of the cube by which points and scribbles grow at a zoom: the odd number nearest to ``2 zoom - 1``."""
+    """Voxels along an axis by which points and scribbles grow at a zoom: the odd number nearest to ``2 zoom - 1``."""
     return 2 * math.floor(zoom - 0.5) + 1
 
 
@@ -186,7 +186,7 @@ def _groups(boxes: list[Box]) -> list[tuple[Box, list[int]]]:
 
 
 def _draw(
-    box: Box, view: View, halo: int, drawn: Sequence[_Drawn], radius: int
+    box: Box, view: View, halo: Sequence[int], drawn: Sequence[_Drawn], radius: int
 ) -> NDArray[np.float32]:
     """Channel values in the part `box` of the patch."""
     inputs = view.inputs(box)
@@ -198,8 +198,8 @@ def _draw(
             target = canvas[part.relative_to(canvas_box).slices]
             values = np.float32(entry.weight) * paint(entry.prompt, part, radius)
             np.maximum(target, values, out=target)
-    if halo:
-        canvas = ndimage.maximum_filter(canvas, 2 * halo + 1, mode="constant")
+    if any(halo):
+        canvas = ndimage.maximum_filter(canvas, [2 * n + 1 for n in halo], mode="constant")
     canvas = canvas[inputs.relative_to(canvas_box).slices]
     if view.is_full_resolution:
         return canvas
@@ -208,11 +208,9 @@ def _draw(
 
 def rasterize(
     prompts: Sequence[Prompt],
-    region: Box,
-    patch: Index3,
+    view: View,
     image_shape: Index3,
     encoding: PromptEncoding,
-    zoom: float = 1.0,
 ) -> list[Painted]:
     """Draw prompts into the channels of one patch.
 
@@ -220,24 +218,20 @@ def rasterize(
     ----------
     prompts : sequence of Prompt
         All prompts in force, oldest first: their order decides their weights.
-    region : Box
-        What the patch covers, in voxels of the image; may reach beyond it.
-    patch : tuple of int
-        Shape (z, y, x) of the patch in voxels; equal to the region's at zoom 1.
+    view : View
+        What the patch covers; its zoom, at least 1, decides by how much points and scribbles are dilated.
     image_shape : tuple of int
         Shape (z, y, x) of the image: prompts are clipped to it.
     encoding : PromptEncoding
         How the model expects its prompts.
-    zoom : float
-        Zoom factor, at least 1; decides by how much points and scribbles are dilated.
 
     Returns
     -------
     list of Painted
         Disjoint parts per channel; everything else is 0. Memory grows with the prompts, not with the image.
     """
-    visible = region.clip(image_shape)
-    view = View(region, patch)
+    visible = view.region.clip(image_shape)
+    thickened = [dilation_side(zoom) // 2 for zoom in view.zoom]
     by_channel: dict[int, list[_Drawn]] = {}
     for prompt, weight in zip(prompts, weights(prompts, encoding.decay), strict=True):
         channel = encoding.channel(prompt)
@@ -247,7 +241,7 @@ def rasterize(
                 by_channel.setdefault(channel, []).append(_Drawn(prompt, weight, seen))
     out = []
     for channel, drawn in sorted(by_channel.items()):
-        halo = dilation_side(zoom) // 2 if encoding.is_dilated(channel) else 0
+        halo = thickened if encoding.is_dilated(channel) else (0, 0, 0)
         for box, members in _groups([view.outputs(entry.visible, halo) for entry in drawn]):
             chosen = [drawn[i] for i in members]
             for slab in view.slabs(box):

@@ -83,6 +83,6 @@ def apply(block: NDArray[np.float32], matrices: Sequence[Matrix]) -> NDArray[np.
     along_z, along_y, along_x = matrices
     out = np.matmul(block, along_x.T)
     out = np.matmul(along_y, out)
-    flat = along_z @ out.reshape(out.shape[0], -1)
+    flat = along_z @ out.reshape(out.shape[0], out.shape[1] * out.shape[2])
     resampled: NDArray[np.float32] = flat.reshape(along_z.shape[0], out.shape[1], out.shape[2])
     return resampled

@@ -1,8 +1,9 @@
-"""A region of the image seen through a patch of fixed shape: which voxels enter which average."""
+"""What the network sees of an image: a region through a patch of fixed shape; which voxels enter which average."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,32 +13,61 @@ from numpy.typing import NDArray
 from napari_nninteractive.core import resample
 from napari_nninteractive.core.box import Box, Index3
 
-__all__ = ["View"]
+__all__ = ["View", "Zoom3"]
 
 _SLAB_VOXELS = 1 << 23  # full-resolution voxels averaged at once: 32 MiB of float32
 
 
+Zoom3 = tuple[float, float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class View:
-    """A region and the patch it is averaged into.
+    """Where the network looks, from how far away, and through which patch.
 
-    Attributes
+    Parameters
     ----------
-    region : Box
-        Voxels of the image that are covered; may reach beyond it.
+    centre : tuple of int
+        Voxel (z, y, x) of the image in the middle of the patch.
+    zoom : tuple of float
+        Voxels of the image per voxel of the patch along (z, y, x): above 1 from further away.
     patch : tuple of int
-        Shape (z, y, x) of the patch in voxels; the region's at zoom 1.
+        Shape (z, y, x) of the patch in voxels.
     """
 
-    region: Box
+    centre: Index3
+    zoom: Zoom3
     patch: Index3
+
+    @classmethod
+    def at(cls, centre: Index3, zoom: float, patch: Index3) -> View:
+        """View with the same zoom along all axes."""
+        return cls(centre, (zoom, zoom, zoom), patch)
+
+    @classmethod
+    def of(cls, region: Box, patch: Index3) -> View:
+        """View of a region (half-open, at least one voxel) through a patch."""
+        centre = [a + n // 2 for a, n in zip(region.start, region.shape, strict=True)]
+        z, y, x = (n / p for n, p in zip(region.shape, patch, strict=True))
+        return cls((centre[0], centre[1], centre[2]), (z, y, x), patch)
+
+    @property
+    def region(self) -> Box:
+        """Voxels of the image that are covered, half-open (z, y, x); may reach beyond the image."""
+        return Box.around(
+            self.centre, [round(p * z) for p, z in zip(self.patch, self.zoom, strict=True)]
+        )
 
     @property
     def is_full_resolution(self) -> bool:
         """Whether a voxel of the patch is a voxel of the image."""
         return self.region.shape == self.patch
 
-    def outputs(self, box: Box, halo: int = 0) -> Box:
+    def zoomed(self, zoom: Zoom3) -> View:
+        """View of the same middle through the same patch, from another distance."""
+        return View(self.centre, zoom, self.patch)
+
+    def outputs(self, box: Box, halo: int | Sequence[int] = 0) -> Box:
         """Voxels of the patch whose average some voxel within `halo` of the image box `box` enters."""
         grown = box.pad(halo).intersect(self.region).relative_to(self.region)
         if grown.is_empty or self.is_full_resolution:

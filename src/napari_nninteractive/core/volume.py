@@ -10,32 +10,18 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box, Index3
+from napari_nninteractive.core.sampling import ArrayLike3D, Resampling, read_taps, taps_of
 from napari_nninteractive.errors import ImageError
 
 __all__ = ["ArrayLike3D", "Volume"]
 
 _SLAB_BYTES = 1 << 22  # bytes read at once where the whole image is passed over
-
-
-@runtime_checkable
-class ArrayLike3D(Protocol):
-    """What an image must offer: a shape, a dtype and slicing that gives something numpy understands."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Voxels along each axis."""
-
-    @property
-    def dtype(self) -> Any:
-        """What `numpy.dtype` understands."""
-
-    def __getitem__(self, key: Any) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,8 +32,9 @@ class Volume:
 
     Attributes
     ----------
-    data : array
-        The caller's array, (z, y, x) or (y, x); never written to.
+    levels : tuple of array
+        The caller's array, (z, y, x) or (y, x), and coarser levels of it where it is a pyramid, finest first; never
+        written to.
     shape : tuple of int
         (z, y, x) in voxels; z is 1 for a 2D image.
     dtype : numpy.dtype
@@ -56,7 +43,7 @@ class Volume:
         Physical size of a voxel along (z, y, x). Kept with the image; inference is in voxels, as published.
     """
 
-    data: ArrayLike3D
+    levels: tuple[ArrayLike3D, ...]
     shape: Index3
     dtype: np.dtype[Any]
     spacing: tuple[float, float, float]
@@ -71,8 +58,8 @@ class Volume:
         ----------
         data : array_like
             (z, y, x) or (y, x), real, at least one voxel: a numpy array, also read-only or memory-mapped, or anything
-            with a shape, a dtype and slicing. Held by reference. A list of arrays is a pyramid; its first, finest level
-            is read.
+            with a shape, a dtype and slicing. Held by reference. A list of arrays is a pyramid, finest level first,
+            whose levels all cover the whole image.
         spacing : sequence of float, optional
             Physical size of a voxel along the axes of `data`; 1 by default.
 
@@ -84,11 +71,11 @@ class Volume:
         Raises
         ------
         ImageError
-            If `data` has the wrong number of axes, no voxels or no real numbers, or `spacing` does not fit it.
+            If `data` has the wrong number of axes, no voxels or no real numbers, a level is no coarser one of the level
+            before it, or `spacing` does not fit it.
         """
-        if _is_pyramid(data):
-            data = cast(Sequence[object], data)[0]
-        array = data if isinstance(data, ArrayLike3D) else _as_array(data)
+        levels = cast(Sequence[object], data) if _is_pyramid(data) else [data]
+        array, *coarser = (a if isinstance(a, ArrayLike3D) else _as_array(a) for a in levels)
         shape, dtype = _shape_and_dtype(array)
         if len(shape) not in (2, 3):
             raise ImageError(_axes_message(shape))
@@ -96,8 +83,15 @@ class Volume:
             raise ImageError(f"The image has no voxels: its shape is {shape}.")
         if dtype.kind not in "biuf":
             raise ImageError(f"The image must hold real numbers, not {dtype}; convert it first.")
+        _check_levels(shape, coarser)
         z, y, x = shape if len(shape) == 3 else (1, *shape)
-        return cls(array, (z, y, x), dtype, _check_spacing(spacing, len(shape)))
+        spacing = _check_spacing(spacing, len(shape))
+        return cls((array, *coarser), (z, y, x), dtype, spacing)
+
+    @property
+    def data(self) -> ArrayLike3D:
+        """The image at full resolution, (z, y, x) or (y, x)."""
+        return self.levels[0]
 
     @property
     def box(self) -> Box:
@@ -121,6 +115,49 @@ class Volume:
         if len(self.data.shape) == 2:
             return np.asarray(self.data[key[1:]])[np.newaxis]
         return np.asarray(self.data[key])
+
+    def resampling(self, region: Box, shape: Index3, finest_bytes: int = 0) -> Resampling:
+        """Voxels that a region needs to be seen as an array of another shape, and their weights.
+
+        Interpolation is linear, without corner alignment and without a low-pass filter, as published. No voxel is read
+        that has no weight; of arrays that are not in memory whole planes are.
+
+        Parameters
+        ----------
+        region : Box
+            Half-open (z, y, x) in voxels of the image, at least one voxel; may reach beyond it.
+        shape : tuple of int
+            Voxels (z, y, x) to see it as.
+        finest_bytes : int
+            Up to so many bytes of the region at full resolution, the finest level is read whatever there is. Otherwise
+            the coarsest that has at least as many voxels in the region as `shape`, along every axis.
+
+        Returns
+        -------
+        Resampling
+            In the dtype of the level; without any weight beyond the image.
+        """
+        level = self._level(region, shape, finest_bytes)
+        z, y, x = (1,) * (3 - len(level.shape)) + tuple(int(n) for n in level.shape)
+        taps = taps_of(region, shape, self.shape, (z, y, x))
+        along_z, along_y, along_x = (t.matrix for t in taps)
+        return Resampling(read_taps(level, taps), (along_z, along_y, along_x))
+
+    def sample(self, region: Box, shape: Index3, finest_bytes: int = 0) -> NDArray[np.float32]:
+        """A region seen as an array of another shape, float32 (z, y, x), 0 beyond the image; see `resampling`."""
+        return self.resampling(region, shape, finest_bytes).to_array()
+
+    def _level(self, region: Box, shape: Index3, finest_bytes: int) -> ArrayLike3D:
+        """Array to read a region from."""
+        if region.clip(self.shape).size * self.dtype.itemsize > finest_bytes:
+            axes = range(-len(self.data.shape), 0)
+            for level in reversed(self.levels):
+                # Voxels of the level in the region, in whole numbers: n_in * level / size >= n_out.
+                if all(
+                    region.shape[a] * int(level.shape[a]) >= shape[a] * self.shape[a] for a in axes
+                ):
+                    return level
+        return self.data
 
     def slabs(self) -> Iterator[tuple[Box, NDArray[Any]]]:
         """All voxels once, in pieces of about 4 MiB along z (and y, where one slice is larger)."""
@@ -156,6 +193,20 @@ def _is_pyramid(data: object) -> bool:
         return False
     shapes = [tuple(level.shape) for level in data]
     return min(map(len, shapes)) > 1 and all(a != b for a, b in pairwise(shapes))
+
+
+def _check_levels(shape: tuple[int, ...], coarser: Sequence[ArrayLike3D]) -> None:
+    for number, level in enumerate(coarser, start=1):
+        found, dtype = _shape_and_dtype(level)
+        fits = len(found) == len(shape) and all(
+            1 <= n <= m for n, m in zip(found, shape, strict=True)
+        )
+        if not fits or dtype.kind not in "biuf":
+            raise ImageError(
+                f"Level {number} of the image, of shape {found} and dtype {dtype}, is no coarser level of the one "
+                f"before it, of shape {shape}: give the levels of one image, finest first, or the image alone."
+            )
+        shape = found
 
 
 def _as_array(data: object) -> ArrayLike3D:

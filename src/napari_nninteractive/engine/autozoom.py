@@ -7,39 +7,46 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nninteractive.core.box import Box, Index3
+from napari_nninteractive.core.box import Index3
 from napari_nninteractive.core.prompts import Point, Prompt
+from napari_nninteractive.core.view import View
 from napari_nninteractive.engine.config import EngineConfig
 
-__all__ = ["border_changed", "next_zoom", "start_view", "view_region"]
+__all__ = ["border_changed", "start_view", "wider_view", "zooms_from"]
 
 
-def start_view(
-    prompt: Prompt, image_shape: Index3, patch: Index3, config: EngineConfig
-) -> tuple[Index3, float]:
-    """Centre (z, y, x) in voxels and zoom of the first look at a prompt.
+def start_view(prompt: Prompt, image_shape: Index3, patch: Index3, config: EngineConfig) -> View:
+    """First look at a prompt.
 
     A point is looked at from close by. Anything larger is centred, and seen from far enough away that it fits with a
     third of the patch as context.
     """
     if isinstance(prompt, Point):
-        return prompt.position, 1.0
+        return View.at(prompt.position, 1.0, patch)
     box = prompt.bounds.clip(image_shape)
     need = [
         (extent + int(p * config.context_fraction)) / p
         for extent, p in zip(box.shape, patch, strict=True)
     ]
-    return box.centre, float(min(max(1.0, *need), config.max_zoom))
+    return View.at(box.centre, float(min(max(1.0, *need), config.max_zoom)), patch)
 
 
-def view_region(centre: Index3, zoom: float, patch: Index3) -> Box:
-    """Voxels that a patch covers at a zoom; may reach beyond the image."""
-    return Box.around(centre, [round(p * zoom) for p in patch])
+def wider_view(view: View, config: EngineConfig) -> View | None:
+    """Next wider view of the same place, or None at the widest."""
+    z, y, x = (_wider(zoom, config) for zoom in view.zoom)
+    return None if (z, y, x) == view.zoom else view.zoomed((z, y, x))
 
 
-def next_zoom(zoom: float, config: EngineConfig) -> float | None:
-    """Next wider zoom, or None at the widest."""
-    return min(zoom * config.zoom_growth, config.max_zoom) if zoom < config.max_zoom else None
+def _wider(zoom: float, config: EngineConfig) -> float:
+    return min(zoom * config.zoom_growth, config.max_zoom) if zoom < config.max_zoom else zoom
+
+
+def zooms_from(zoom: float, config: EngineConfig) -> tuple[float, ...]:
+    """Zooms that AutoZoom goes through from one on, the first and the widest included."""
+    out = [zoom]
+    while (wider := _wider(out[-1], config)) != out[-1]:
+        out.append(wider)
+    return tuple(out)
 
 
 def border_changed(

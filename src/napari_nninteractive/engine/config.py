@@ -12,7 +12,7 @@ __all__ = ["EngineConfig"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """Thresholds of AutoZoom and refinement; the defaults are those of the published engine.
+    """Thresholds of AutoZoom, refinement and reading; the defaults are those of the published engine.
 
     Parameters
     ----------
@@ -33,6 +33,11 @@ class EngineConfig:
     context_fraction : float
         Part of the patch around a box, lasso, scribble or mask that must be seen in the first view.
 
+    finest_bytes : int
+        Bytes of a region at full resolution up to which it is read from the finest level of a pyramid, as published;
+        for larger ones a coarser level that still has the resolution, where there is one. Values differ a little
+        then, but more cannot be read while a user waits: 256 MiB take about a second from a disk.
+
     Raises
     ------
     SessionError
@@ -47,6 +52,7 @@ class EngineConfig:
     opening_side: int = 5
     margin_fraction: float = 1 / 8
     context_fraction: float = 1 / 3
+    finest_bytes: int = 1 << 28
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -67,6 +73,7 @@ class EngineConfig:
             and self.opening_side % 2 == 1,
             "margin_fraction must lie in [0, 0.5)": 0 <= self.margin_fraction < 0.5,
             "context_fraction must lie in [0, 1)": 0 <= self.context_fraction < 1,
+            "finest_bytes must not be negative": self.finest_bytes >= 0,
         }
         for rule, holds in rules.items():
             if not holds:

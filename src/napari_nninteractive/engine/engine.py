@@ -131,6 +131,7 @@ class Engine:
             self.model.patch_size,
             self.model.capabilities.encoding,
             self.device,
+            self.config.finest_bytes,
         )
         return Predictor(reader, self.runner, self.config, self.autozoom)
 

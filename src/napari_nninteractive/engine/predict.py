@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_nninteractive.core import resample
 from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
+from napari_nninteractive.core.view import View
 from napari_nninteractive.engine import autozoom, tiling
 from napari_nninteractive.engine.config import EngineConfig
 from napari_nninteractive.engine.device import Runner
@@ -21,9 +22,8 @@ from napari_nninteractive.engine.store import Draft
 
 __all__ = ["Canvas", "Outcome", "Predictor"]
 
-_SLAB_VOXELS = (
-    1 << 23
-)  # full-resolution voxels of a coarse prediction held at once: 32 MiB of float32
+# Voxels at full resolution of a coarse prediction that are held at once: 32 MiB of float32.
+_SLAB_VOXELS = 1 << 23
 
 
 @dataclass(slots=True)
@@ -64,8 +64,6 @@ class Outcome:
 
     Attributes
     ----------
-    zoom : float
-        Widest view that was needed.
     passes : list of Pass
         Runs of the network in order.
     probabilities : list of (Box, ndarray, ndarray or None) or None
@@ -73,9 +71,23 @@ class Outcome:
         None unless asked for.
     """
 
-    zoom: float = 1.0
     passes: list[Pass] = field(default_factory=list)
     probabilities: list[tuple[Box, NDArray[np.float32], NDArray[np.bool_] | None]] | None = None
+
+    @property
+    def zoom(self) -> float:
+        """Widest view that was needed, in patches."""
+        return max((p.zoom for p in self.passes), default=1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """What stays the same during one prediction: what it starts from, writes to and reports to."""
+
+    prompts: Sequence[Prompt]
+    canvas: Canvas
+    monitor: Monitor
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,102 +143,79 @@ class Predictor:
             If the monitor's token is set; the canvas is to be thrown away then.
         """
         outcome = Outcome(probabilities=[] if probability else None)
-        shape = self.reader.volume.shape
-        centre, zoom = autozoom.start_view(prompts[-1], shape, self.reader.patch, self.config)
-        while True:
-            region = autozoom.view_region(centre, zoom, self.reader.patch)
-            logits = self._forward(region, zoom, prompts, canvas, monitor, outcome, "look", None)
-            prediction = logits[1] > logits[0]
-            wider = autozoom.next_zoom(zoom, self.config) if self.autozoom else None
-            if wider is None or not autozoom.border_changed(
-                faces(prediction),
-                faces_of_previous(canvas.previous, region, self.reader.patch),
-                self.config,
-            ):
-                break
-            zoom = wider
-        outcome.zoom = zoom
-        if zoom == 1:
-            self._keep(logits, region, canvas, None, outcome)
+        task = _Task(prompts, canvas, monitor, outcome)
+        view, logits = self._look(task)
+        if view.is_full_resolution:
+            self._keep(logits, view.region, task, None)
         else:
-            tiles = self._plan(prediction, region, prompts[-1], centre, canvas)
-            self._refine(tiles, prompts, canvas, monitor, outcome)
+            self._refine(self._plan(logits[1] > logits[0], view, task), task)
         monitor.check()
         return outcome
 
-    def _forward(
-        self,
-        region: Box,
-        zoom: float,
-        prompts: Sequence[Prompt],
-        canvas: Canvas,
-        monitor: Monitor,
-        outcome: Outcome,
-        stage: Stage,
-        total: int | None,
-    ) -> torch.Tensor:
+    def _look(self, task: _Task) -> tuple[View, torch.Tensor]:
+        """The view that shows the whole object, or the widest there is, and its logits (2, z, y, x)."""
+        shape, patch = self.reader.volume.shape, self.reader.patch
+        view = autozoom.start_view(task.prompts[-1], shape, patch, self.config)
+        while True:
+            logits = self._forward(view, task, "look", None)
+            wider = autozoom.wider_view(view, self.config) if self.autozoom else None
+            if wider is None or not autozoom.border_changed(
+                faces(logits[1] > logits[0]),
+                faces_of_previous(task.canvas.previous, view),
+                self.config,
+            ):
+                return view, logits
+            view = wider
+
+    def _forward(self, view: View, task: _Task, stage: Stage, total: int | None) -> torch.Tensor:
         """Logits (2, z, y, x) of one view."""
-        monitor.check()
-        logits = self.runner(self.reader.fill(region, zoom, prompts, canvas.previous))
-        outcome.passes.append(Pass(stage, region, zoom))
-        monitor.report(stage, sum(p.stage == stage for p in outcome.passes), total)
+        task.monitor.check()
+        logits = self.runner(self.reader.fill(view, task.prompts, task.canvas.previous))
+        task.outcome.passes.append(Pass(stage, view))
+        done = sum(p.stage == stage for p in task.outcome.passes)
+        task.monitor.report(stage, done, total)
         return logits
 
     def _keep(
-        self,
-        logits: torch.Tensor,
-        region: Box,
-        canvas: Canvas,
-        where: NDArray[np.bool_] | None,
-        outcome: Outcome,
+        self, logits: torch.Tensor, region: Box, task: _Task, where: NDArray[np.bool_] | None
     ) -> None:
         """Make a prediction at full resolution the new mask inside its region."""
         visible = region.clip(self.reader.volume.shape)
         inside = visible.relative_to(region).slices
         prediction = (logits[1] > logits[0])[inside].cpu().numpy()
         where = None if where is None else where[inside]
-        canvas.write(canvas.mask, visible, prediction, where)
-        canvas.write(canvas.previous, visible, prediction, where)
-        if outcome.probabilities is not None:
+        task.canvas.write(task.canvas.mask, visible, prediction, where)
+        task.canvas.write(task.canvas.previous, visible, prediction, where)
+        if task.outcome.probabilities is not None:
             values = torch.softmax(logits.float(), dim=0)[1][inside].cpu().numpy()
-            outcome.probabilities.append((visible, values, where))
+            task.outcome.probabilities.append((visible, values, where))
 
-    def _plan(
-        self, prediction: torch.Tensor, region: Box, last: Prompt, centre: Index3, canvas: Canvas
-    ) -> tuple[tiling.Tile, ...]:
+    def _plan(self, prediction: torch.Tensor, view: View, task: _Task) -> tuple[tiling.Tile, ...]:
         """Bring a coarse prediction back to full resolution as previous segmentation; plan what to refine."""
-        box, change = _paste(
-            prediction, region, self.reader.volume.shape, self.config.opening_side // 2, canvas
-        )
-        if isinstance(last, InitialMask):  # the whole mask is to be refined, not only what changed
-            change |= canvas.previous.read(box) != 0
-        change = tiling.opened(change, self.config.opening_side)
-        patch, margin = self.reader.patch, self.config.margin_fraction
-        tiles = tiling.plan_tiles(change, box.start, patch, margin)
+        side, shape = self.config.opening_side, self.reader.volume.shape
+        box, change = _paste(prediction, view.region, shape, side // 2, task.canvas)
+        if isinstance(task.prompts[-1], InitialMask):
+            # The whole mask is to be refined, not only what changed.
+            change |= task.canvas.previous.read(box) != 0
+        change = tiling.opened(change, side)
+        margin = self.config.margin_fraction
+        tiles = tiling.plan_tiles(change, box.start, self.reader.patch, margin)
         if not tiles:
-            around = Box.around(centre, patch)
+            around = Box.around(view.centre, self.reader.patch)
             tiles = (tiling.Tile(around, around),)
         return tiles
 
-    def _refine(
-        self,
-        tiles: Sequence[tiling.Tile],
-        prompts: Sequence[Prompt],
-        canvas: Canvas,
-        monitor: Monitor,
-        outcome: Outcome,
-    ) -> None:
+    def _refine(self, tiles: Sequence[tiling.Tile], task: _Task) -> None:
         """Refine tile after tile, each seeing the ones before; what lies in the core of an earlier tile stays."""
         for i, tile in enumerate(tiles):
-            logits = self._forward(
-                tile.patch, 1.0, prompts, canvas, monitor, outcome, "refine", len(tiles)
-            )
+            view = View.of(tile.patch, self.reader.patch)
+            logits = self._forward(view, task, "refine", len(tiles))
             done = [t.core.intersect(tile.patch).relative_to(tile.patch) for t in tiles[:i]]
             done = [core for core in done if not core.is_empty]
             where = np.ones(tile.patch.shape, bool) if done else None
             for core in done:
                 where[core.slices] = False  # type: ignore[index]
-            self._keep(logits, tile.patch, canvas, where, outcome)
+            self._keep(logits, tile.patch, task, where)
 
 
 def _touched(bounds: Box, region: Box, patch: Index3) -> Box:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box
+from napari_nninteractive.core.view import View
 from napari_nninteractive.errors import Cancelled
 
 __all__ = [
@@ -35,15 +36,22 @@ class Pass:
     ----------
     stage : {"look", "refine"}
         Finding the whole object, or refining part of it at full resolution.
-    region : Box
-        What the patch covered, in voxels; may reach beyond the image.
-    zoom : float
-        Voxels of the image per voxel of the patch, along each axis.
+    view : View
+        What the patch covered, and from how far away.
     """
 
     stage: Stage
-    region: Box
-    zoom: float
+    view: View
+
+    @property
+    def region(self) -> Box:
+        """What the patch covered, in voxels; may reach beyond the image."""
+        return self.view.region
+
+    @property
+    def zoom(self) -> float:
+        """Voxels of the image per voxel of the patch, along the axis where they are most."""
+        return max(self.view.zoom)
 
 
 @dataclass(frozen=True, slots=True)

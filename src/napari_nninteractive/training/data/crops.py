@@ -12,7 +12,13 @@ from napari_nninteractive.core import resample
 from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.engine.config import EngineConfig
-from napari_nninteractive.training.data.dataset import Episode, EpisodeConfig, coarsened, misleading
+from napari_nninteractive.training.data.dataset import (
+    ZOOMS,
+    Episode,
+    EpisodeConfig,
+    coarsened,
+    misleading,
+)
 from napari_nninteractive.training.data.pairs import Pair, Target, fingerprint, open_pair
 
 __all__ = ["PairSource"]
@@ -20,7 +26,6 @@ __all__ = ["PairSource"]
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
-_ZOOMS = (1.5, 2.0, 2.25, 3.0, 3.375, 4.0)
 _ISOTROPIC = 1.5
 _FEWEST = 20
 _NAMED = 8
@@ -99,7 +104,7 @@ class PairSource:
                 int(v + rng.integers(-(p // 3), p // 3 + 1))
                 for v, p in zip(where, self.patch, strict=True)
             )
-            mask = coarsened(truth, float(rng.choice(_ZOOMS)), rng)
+            mask = coarsened(truth, float(rng.choice(ZOOMS)), rng)
             return replace(episode, mask=mask, centre=(z, y, x), rounds=1)
         if kind < self.config.refining + self.config.misled:
             return replace(episode, mask=misleading(truth, rng))
@@ -113,7 +118,7 @@ class PairSource:
         )
         if rng.random() >= (0.5 if need > 1.0 else self.config.zoomed):
             return 1.0
-        return float(rng.choice([z for z in _ZOOMS if z <= max(1.5 * need, _ZOOMS[0])]))
+        return float(rng.choice([z for z in ZOOMS if z <= max(1.5 * need, ZOOMS[0])]))
 
 
 def _middle(target: Target, labels: Volume, rng: np.random.Generator) -> Index3:

@@ -22,6 +22,9 @@ from napari_nninteractive.core.prompts import (
     prompt_to_json,
 )
 from napari_nninteractive.core.rasterize import PromptEncoding, rasterize, to_array
+from napari_nninteractive.core.view import View
+from napari_nninteractive.engine.autozoom import zooms_from
+from napari_nninteractive.engine.config import EngineConfig
 from napari_nninteractive.simulation.images.scenes import Scene, make_scene
 from napari_nninteractive.simulation.users.mixture import user_of
 from napari_nninteractive.simulation.users.next_prompt import UserStyle, next_prompt
@@ -29,7 +32,8 @@ from napari_nninteractive.simulation.users.next_prompt import UserStyle, next_pr
 ENCODING = PromptEncoding(point_radius=4, decay=0.9)
 """How the built-in model expects its prompts: earlier ones fade by a tenth with each new one."""
 
-_ZOOMS = (1.5, 2.0, 2.25, 3.0, 3.375, 4.0)
+ZOOMS = tuple(sorted({*zooms_from(1.0, EngineConfig()), *zooms_from(2.0, EngineConfig())} - {1.0}))
+"""Distances that AutoZoom looks from, after a click and after a prompt twice as wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +206,12 @@ def _start(
     episode = Episode(image, truth, empty, key, rounds, name=family, opening=opening)
     kind = rng.random() if min(image.shape) > 1 else 1.0
     if kind < config.zoomed:
-        return replace(episode, zoom=float(rng.choice(_ZOOMS)))
+        return replace(episode, zoom=float(rng.choice(ZOOMS)))
     if kind < config.zoomed + config.refining:
         border = truth & ~ndi.binary_erosion(truth)
         where = np.argwhere(border)[int(rng.integers(int(border.sum())))]
         z, y, x = (int(v) for v in where + rng.integers(-16, 17, 3))
-        mask = coarsened(truth, float(rng.choice(_ZOOMS)), rng)
+        mask = coarsened(truth, float(rng.choice(ZOOMS)), rng)
         return replace(episode, mask=mask, centre=(z, y, x), rounds=1)
     if kind < config.zoomed + config.refining + config.misled:
         return replace(episode, mask=misleading(truth, rng))
@@ -347,7 +351,9 @@ def _prompt_channels(
         _enlarged_index(v, episode.zoom) for v in (episode.image.shape, region.start, patch)
     )
     large = Box.of_shape(extent).shift(start)
-    painted = rasterize(episode.prompts, large, patch, shape, encoding, episode.zoom)
+    # At the zoom itself, which the region, in whole voxels, only comes near to.
+    view = View.of(large, patch).zoomed((episode.zoom,) * 3)
+    painted = rasterize(episode.prompts, view, shape, encoding)
     return to_array(painted, patch, encoding.n_channels)
 
 
