@@ -118,6 +118,22 @@ def test_two_files_of_another_format(tmp_path: Path, capsys) -> None:
     assert {(r[0], r[3]) for r in table} == {("scan", "1")}
 
 
+def test_volumes_are_measured_enlarged_too(data: Path, tmp_path: Path, capsys) -> None:
+    words = ["--data", data, "--volume", "first", "--only-baselines", "--baseline", "otsu"]
+    record = tmp_path / "results.json"
+    assert run(*words, "--prompts", 1, "--enlarge", "1,3", "--json", record) == 0
+    assert [r[0] for r in rows(capsys.readouterr().out)[2:]][:2] == ["first", "first x3"]
+    saved = json.loads(record.read_text("utf-8"))
+    assert saved["settings"]["enlarge"] == [1, 3]
+    objects = saved["objects"]
+    voxels = [
+        {o["label"]: o["voxels"] for o in objects if o["volume"] == v}
+        for v in ("first", "first x3")
+    ]
+    assert voxels[0]
+    assert voxels[1] == {label: 9 * n for label, n in voxels[0].items()}
+
+
 def test_styles_and_presets_reach_the_protocol(data: Path, capsys) -> None:
     words = ["--data", data, "--volume", "first", "--only-baselines", "--baseline", "otsu"]
     assert run(*words, "--preset", "static") == 0
@@ -353,6 +369,10 @@ def test_the_folder_may_be_named_by_a_variable(data: Path, capsys, monkeypatch) 
         (["--prompts", "0"], "at least 1"),
         (["--objects", "0"], "--objects"),
         (["--smallest", "0"], "--smallest"),
+        (["--enlarge", "0"], "--enlarge"),
+        (["--enlarge", "1,two"], "--enlarge"),
+        (["--enlarge", "9"], "--enlarge"),
+        (["--session", "drawn.json", "--enlarge", "2"], "--enlarge"),
         (["--seed", "-1"], "--seed"),
         (["--tolerance", "nan"], "--tolerance"),
         (["--preset", "static", "--style", "box"], "not allowed with"),

@@ -96,6 +96,11 @@ def _count(number: int, noun: str) -> str:
 
 
 def _cases(args: argparse.Namespace) -> list[Case]:
+    """Volumes as they are and enlarged, one after the other."""
+    return [case.enlarged(n) for case in _found(args) for n in args.enlarge]
+
+
+def _found(args: argparse.Namespace) -> list[Case]:
     from napari_nninteractive.evaluation.cases import Case, find_cases
 
     if args.files:
@@ -210,7 +215,7 @@ def _segmenters(
     settings: dict[str, Any] = {
         "version": __version__,
         "trials": [asdict(t) for t in trials],
-        **{k: getattr(args, k) for k in ("objects", "smallest", "seed", "tolerance")},
+        **{k: getattr(args, k) for k in ("objects", "smallest", "enlarge", "seed", "tolerance")},
         "baselines": list(baselines),
         "model": None,
     }
@@ -286,14 +291,15 @@ def _open(
     from napari_nninteractive.evaluation.cases import choose_objects, read_case
 
     volume = read_case(case)
+    smallest = args.smallest * case.enlarge**2
     labels = (
-        choose_objects(volume.labels, args.smallest, args.objects, args.seed)
+        choose_objects(volume.labels, smallest, args.objects, args.seed)
         if drawn is None
         else drawn.labels
     )
     odd = [*volume.notes]
     if not labels:
-        odd.append(f"no object of at least {_count(args.smallest, 'voxel')}")
+        odd.append(f"no object of at least {_count(smallest, 'voxel')}")
     for text in odd:
         _add_note(notes, f"{case.name}: {text}")
     return volume, labels

@@ -39,6 +39,9 @@ Baselines need no network: random-walker, watershed (of the gradient), watershed
 region-growing, otsu; all for these five. NAME+box is told the box that fits the object, which the
 model never is. The table is Markdown; docs/evaluation.md explains its columns."""
 
+MOST_ENLARGED = 8
+"""Largest factor of --enlarge: 64 times the voxels, all in memory."""
+
 OUTPUTS = {"json": (".json",), "csv": (".csv",), "plot": (".png",), "sheet": (".png",)}
 OUTPUT_NAMES = {
     "json": "results.json",
@@ -113,6 +116,14 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         help="voxels of the smallest object (default: 500)",
     )
     group.add_argument(
+        "--enlarge",
+        type=_factors,
+        default=(1,),
+        metavar="N,N",
+        help="also the volumes with N times as many voxels along y and x, as a better microscope takes them; "
+        "--smallest counts likewise (default: 1, as they are)",
+    )
+    group.add_argument(
         "--seed", type=int, default=0, help="decides objects and drawings (default: 0)"
     )
     group.add_argument(
@@ -133,6 +144,14 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--only-baselines", action="store_true", help="leave the model out")
 
 
+def _factors(text: str) -> tuple[int, ...]:
+    """Factors of --enlarge, in the order given."""
+    factors = tuple(dict.fromkeys(int(word) for word in text.split(",")))
+    if not all(1 <= n <= MOST_ENLARGED for n in factors):
+        raise argparse.ArgumentTypeError(f"whole numbers from 1 to {MOST_ENLARGED}, not {text}")
+    return factors
+
+
 def read_trials(args: argparse.Namespace) -> tuple[tuple[Trial, ...], list[str]]:
     """Trials of simulated users and baselines that were asked for, before anything is read.
 
@@ -148,6 +167,9 @@ def read_trials(args: argparse.Namespace) -> tuple[tuple[Trial, ...], list[str]]
     rules = {
         f"--objects must be at least 1, not {args.objects}": args.objects >= 1,
         f"--smallest must be at least 1, not {args.smallest}": args.smallest >= 1,
+        "--enlarge does not go with --session, whose prompts are of the image as it is": (
+            args.session is None or args.enlarge == (1,)
+        ),
         f"--seed must not be negative, as {args.seed} is": args.seed >= 0,
         f"--tolerance must be a distance of 0 or more, not {args.tolerance}": (
             args.tolerance is None or (math.isfinite(args.tolerance) and args.tolerance >= 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.core.volume import ArrayLike3D
 from napari_nninteractive.errors import ImageError
+from napari_nninteractive.evaluation.enlarging import enlarged_image, enlarged_labels
 from napari_nninteractive.io import IMAGE_ENDINGS, check_same_grid, read_image
 from napari_nninteractive.io.pairs import find_pairs, joined_objects
 
@@ -43,12 +44,19 @@ class Case:
         Files of any format that :mod:`..io` reads.
     spacing : Path or None
         Text file with the size of a voxel along z, y and x, which counts more than that of the image file.
+    enlarge : int
+        Voxels along y and x that take the place of one: see :mod:`~.enlarging`.
     """
 
     name: str
     image: Path
     labels: Path
     spacing: Path | None = None
+    enlarge: int = 1
+
+    def enlarged(self, factor: int) -> Case:
+        """The same volume to be enlarged along y and x, with a name that says so."""
+        return self if factor == 1 else replace(self, name=f"{self.name} x{factor}", enlarge=factor)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +151,8 @@ def read_case(case: Case) -> LabelledVolume:
     Returns
     -------
     LabelledVolume
-        The image is lazy where its format allows.
+        As the files have it, or enlarged where the case says so; the image is lazy where its format allows and it is
+        not enlarged.
 
     Raises
     ------
@@ -169,9 +178,12 @@ def read_case(case: Case) -> LabelledVolume:
         )
     spacing = image.spacing if case.spacing is None else _read_spacing(case.spacing)
     notes = tuple(text for text in (unlike, joined_objects(case.labels.name, values)) if text)
-    return LabelledVolume(
-        case.name, image.data, values.view(_integer(values.dtype)), spacing, notes
-    )
+    truth, n = values.view(_integer(values.dtype)), case.enlarge
+    if n == 1:
+        return LabelledVolume(case.name, image.data, truth, spacing, notes)
+    data = enlarged_image(np.asarray(image.data[...]), n)
+    z, y, x = spacing
+    return LabelledVolume(case.name, data, enlarged_labels(truth, n), (z, y / n, x / n), notes)
 
 
 def _integer(dtype: np.dtype[Any]) -> np.dtype[Any]:
