@@ -372,6 +372,7 @@ def test_the_folder_may_be_named_by_a_variable(data: Path, capsys, monkeypatch) 
         (["--enlarge", "0"], "--enlarge"),
         (["--enlarge", "1,two"], "--enlarge"),
         (["--enlarge", "9"], "--enlarge"),
+        (["--session", "drawn.json", "--enlarge", "2"], "--enlarge"),
         (["--seed", "-1"], "--seed"),
         (["--tolerance", "nan"], "--tolerance"),
         (["--preset", "static", "--style", "box"], "not allowed with"),

@@ -35,6 +35,7 @@ from napari_nninteractive.training.data.dataset import (
     to_record,
     with_prediction,
 )
+from napari_nninteractive.training.data.zooms import ZOOMS
 
 CONFIG = EpisodeConfig(per_scene=3, shape=(24, 32, 32))
 PATCH = (16, 16, 16)
@@ -252,3 +253,7 @@ def test_an_opening_comes_first_and_survives_a_checkpoint():
     opening = Point((12, 12, 13))
     begun = from_record(to_record(replace(episode(), opening=opening)))
     assert advance(begun).prompts == (opening,)
+
+
+def test_training_looks_from_where_autozoom_does():
+    assert ZOOMS == (1.5, 2.0, 2.25, 3.0, 3.375, 4.0)

@@ -49,17 +49,31 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not look from further away when the object leaves the model's view",
     )
+    group.add_argument(
+        "--working-zoom",
+        type=int,
+        default=1,
+        metavar="N",
+        help="look at objects that are larger than the model knows in voxels up to N times as large, and enlarge what "
+        "it finds (on trial; default: 1, never)",
+    )
 
 
 def open_session(args: argparse.Namespace) -> InferenceSession:
     """Load the model that was asked for; errors as in `InferenceSession.from_pretrained`."""
+    from napari_nninteractive.engine.config import EngineConfig
     from napari_nninteractive.engine.session import InferenceSession  # loads torch
 
+    config = EngineConfig(max_working_zoom=args.working_zoom)
     line = ProgressLine()
     line.show(f"loading model {args.model}")
     try:
         return InferenceSession.from_pretrained(
-            args.model, args.device, precision=args.precision, autozoom=not args.no_autozoom
+            args.model,
+            args.device,
+            precision=args.precision,
+            autozoom=not args.no_autozoom,
+            config=config,
         )
     finally:
         line.clear()

@@ -39,6 +39,9 @@ Baselines need no network: random-walker, watershed (of the gradient), watershed
 region-growing, otsu; all for these five. NAME+box is told the box that fits the object, which the
 model never is. The table is Markdown; docs/evaluation.md explains its columns."""
 
+MOST_ENLARGED = 8
+"""Largest factor of --enlarge: 64 times the voxels, all in memory."""
+
 OUTPUTS = {"json": (".json",), "csv": (".csv",), "plot": (".png",), "sheet": (".png",)}
 OUTPUT_NAMES = {
     "json": "results.json",
@@ -177,6 +180,9 @@ def read_trials(args: argparse.Namespace) -> tuple[tuple[Trial, ...], list[str]]
     rules = {
         f"--objects must be at least 1, not {args.objects}": args.objects >= 1,
         f"--smallest must be at least 1, not {args.smallest}": args.smallest >= 1,
+        "--enlarge does not go with --session, whose prompts are of the image as it is": (
+            args.session is None or args.enlarge == (1,)
+        ),
         f"--seed must not be negative, as {args.seed} is": args.seed >= 0,
         f"--tolerance must be a distance of 0 or more, not {args.tolerance}": (
             args.tolerance is None or (math.isfinite(args.tolerance) and args.tolerance >= 0)

@@ -33,6 +33,21 @@ class EngineConfig:
     context_fraction : float
         Part of the patch around a box, lasso, scribble or mask that must be seen in the first view.
 
+    max_working_zoom : int
+        Coarsest working resolution, in voxels of the image per working voxel along its finest axis: an object that is
+        larger than the network knows is looked at and corrected in such voxels. 1: none, as published.
+    working_anisotropy : float
+        Slices are at most so many times as far apart as voxels in them at the finest working resolution: half of the
+        scenes that the built-in model learned from are isotropic, few have more than 3.
+    working_fill : float
+        Part of the patch up to which the object found at a click may extend at a working resolution coarser than the
+        image's.
+    working_border : float
+        Part of a face of the patch that the object found at a click may cover: of more, too much lies outside, and the
+        working resolution is too fine for it.
+    working_growth : float
+        From one working resolution to the next coarser one the size found may grow by this power of their ratio: what
+        grows more is not seen better but is something else.
     finest_bytes : int
         Bytes of a region at full resolution up to which it is read from the finest level of a pyramid, as published;
         for larger ones a coarser level that still has the resolution, where there is one. Values differ a little
@@ -53,6 +68,11 @@ class EngineConfig:
     margin_fraction: float = 1 / 8
     context_fraction: float = 1 / 3
     finest_bytes: int = 1 << 28
+    max_working_zoom: int = 1
+    working_anisotropy: float = 3.0
+    working_fill: float = 0.95
+    working_border: float = 1 / 6
+    working_growth: float = 1.5
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -74,6 +94,11 @@ class EngineConfig:
             "margin_fraction must lie in [0, 0.5)": 0 <= self.margin_fraction < 0.5,
             "context_fraction must lie in [0, 1)": 0 <= self.context_fraction < 1,
             "finest_bytes must not be negative": self.finest_bytes >= 0,
+            "max_working_zoom must be at least 1": self.max_working_zoom >= 1,
+            "working_anisotropy must be at least 1": self.working_anisotropy >= 1,
+            "working_fill must lie in (0, 1]": 0 < self.working_fill <= 1,
+            "working_border must lie in [0, 1]": 0 <= self.working_border <= 1,
+            "working_growth must not be negative": self.working_growth >= 0,
         }
         for rule, holds in rules.items():
             if not holds:

@@ -142,6 +142,7 @@ def load_engine(
     *,
     precision: Precision = "auto",
     autozoom: bool = True,
+    config: EngineConfig | None = None,
 ) -> Engine:
     """Load a model and make it ready to run.
 
@@ -149,7 +150,7 @@ def load_engine(
     ----------
     name, device
         As for `load_model`.
-    precision, autozoom
+    precision, autozoom, config
         As for `Engine.of`.
 
     Returns
@@ -164,4 +165,6 @@ def load_engine(
     SessionError
         If the device is not there, or the precision does not fit it.
     """
-    return Engine.of(load_model(name, device), precision=precision, autozoom=autozoom)
+    return Engine.of(
+        load_model(name, device), precision=precision, autozoom=autozoom, config=config
+    )

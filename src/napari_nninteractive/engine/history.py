@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from napari_nninteractive.core.box import Index3
 from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
+from napari_nninteractive.core.working import WorkingResolution
 from napari_nninteractive.engine.store import ChunkStore, Delta
 
 __all__ = ["Action", "History", "ObjectState", "State", "Step", "edits", "in_force"]
@@ -28,12 +29,15 @@ class Step:
         Whether the network ran.
     mask, previous : Delta
         What that changed in the mask and in the previous segmentation.
+    resolution : WorkingResolution or None
+        Working resolution at which the network ran; None where it did not run, or has no such.
     """
 
     prompt: Prompt | None
     predicted: bool
     mask: Delta = field(default_factory=Delta)
     previous: Delta = field(default_factory=Delta)
+    resolution: WorkingResolution | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +65,16 @@ class State:
     def prompts(self) -> tuple[Prompt, ...]:
         """Prompts in force, oldest first."""
         return in_force([s.prompt for s in self.steps])
+
+    @property
+    def resolution(self) -> WorkingResolution | None:
+        """Working resolution of the object: that of the last prediction since it began; None before the first."""
+        for step in reversed(self.steps):
+            if step.resolution is not None:
+                return step.resolution
+            if isinstance(step.prompt, InitialMask):
+                return None
+        return None
 
     def moved_to(self, steps: tuple[Step, ...]) -> State:
         """State after other steps, reached by toggling those that the two do not share."""

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,15 @@ from napari_nninteractive.engine.results import CancelLike
 from napari_nninteractive.errors import Cancelled, ModelError
 from napari_nninteractive.limits import parse_json
 
-__all__ = ["BytesCallback", "RemoteFile", "explained", "fetch", "list_files", "read_text"]
+__all__ = [
+    "BytesCallback",
+    "RemoteFile",
+    "explained",
+    "fetch",
+    "list_files",
+    "make_room",
+    "read_text",
+]
 
 BytesCallback = Callable[[int], object]
 
@@ -30,6 +39,7 @@ _TIMEOUT = 20.0  # seconds without a byte
 _ATTEMPTS = 5  # times that one call goes on after a break, as long as each brings something
 MOST_TEXT = 1_000_000  # bytes of a licence
 _MOST_LISTING = 1 << 25  # bytes of what lists the files
+_SPARE = 50_000_000  # bytes that a download leaves free on the disk
 _SAFE_PART = re.compile(r"[\w.+-]+")
 _DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -185,6 +195,33 @@ def _content(url: str, most: int, params: Mapping[str, str] | None = None) -> by
             if len(content) >= most:
                 break
     return content[:most]
+
+
+def make_room(folder: Path, total: int, room: str) -> None:
+    """Make a folder for a download; its disk must take what is still to come.
+
+    Parameters
+    ----------
+    folder : Path
+        What is in it already counts.
+    total : int
+        Bytes of all files.
+    room : str
+        What to do where the disk is full.
+
+    Raises
+    ------
+    ModelError
+        If the disk has not that much left.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    need, free = total - there + _SPARE, shutil.disk_usage(folder).free
+    if need > free:
+        raise ModelError(
+            f"The download needs {need / 1e6:.0f} MB, but the disk of {folder.parent} has {free / 1e6:.0f} MB left. "
+            f"{room}"
+        )
 
 
 def fetch(

@@ -82,11 +82,23 @@ class PatchReader:
     ) -> None:
         self.volume = volume
         self.patch = patch
+        self._device = device
         self._finest_bytes = finest_bytes
         self._normalization = normalization
         self._encoding = encoding
         self._inputs = torch.zeros(
             (1, 1 + encoding.n_channels, *patch), dtype=torch.float32, device=device
+        )
+
+    def of(self, volume: Volume) -> PatchReader:
+        """Reader of another image with the same statistics, for the same network."""
+        return PatchReader(
+            volume,
+            self._normalization,
+            self.patch,
+            self._encoding,
+            self._device,
+            self._finest_bytes,
         )
 
     def fill(self, view: View, prompts: Sequence[Prompt], previous: Draft) -> torch.Tensor:

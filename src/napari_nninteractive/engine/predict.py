@@ -13,6 +13,7 @@ from napari_nninteractive.core import resample
 from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Prompt
 from napari_nninteractive.core.view import View
+from napari_nninteractive.core.working import WorkingResolution
 from napari_nninteractive.engine import autozoom, tiling
 from napari_nninteractive.engine.config import EngineConfig
 from napari_nninteractive.engine.device import Runner
@@ -69,10 +70,13 @@ class Outcome:
     probabilities : list of (Box, ndarray, ndarray or None) or None
         Refined parts in order: where, float32 probability of the object, and where it counts (None: everywhere).
         None unless asked for.
+    resolution : WorkingResolution or None
+        Working resolution of the object; None where there is none.
     """
 
     passes: list[Pass] = field(default_factory=list)
     probabilities: list[tuple[Box, NDArray[np.float32], NDArray[np.bool_] | None]] | None = None
+    resolution: WorkingResolution | None = None
 
     @property
     def zoom(self) -> float:

@@ -44,7 +44,6 @@ _BUILTIN_FOLDER = Path(__file__).resolve().parent.parent / "models" / "builtin"
 _WEIGHTS = "fold_*/checkpoint_final.pth"
 _WANTED = ("*.json", "LICENSE*", "*.md", "fold_*/checkpoint_final.pth")
 _told_folder = ""  # by `use_cache_folder`
-_SPARE = 50_000_000  # bytes that a download leaves free on the disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +335,7 @@ def _fetch_all(
     listed = hub.list_files(model.repository or "", endpoint)
     files = {partial / name: file for file in listed if (name := _wanted(model, file.path))}
     total = sum(file.size for file in files.values())
-    _make_room(partial, total)
+    hub.make_room(partial, total, _room())
     done = 0
     for path, file in sorted(files.items(), key=lambda item: item[1].size):
 
@@ -364,17 +363,6 @@ def _wanted(model: RegisteredModel, path: str) -> str:
         name.count("/") == pattern.count("/") and fnmatchcase(name, pattern) for pattern in _WANTED
     )
     return name if fits else ""
-
-
-def _make_room(partial: Path, total: int) -> None:
-    partial.mkdir(parents=True, exist_ok=True)
-    there = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
-    need, free = total - there + _SPARE, shutil.disk_usage(partial).free
-    if need > free:
-        raise ModelError(
-            f"The download needs {need / 1e6:.0f} MB, but the disk of {partial.parent} has {free / 1e6:.0f} MB left. "
-            f"{_room()}"
-        )
 
 
 def _check(model: RegisteredModel, folder: Path) -> None:

@@ -91,10 +91,16 @@ class InferenceSession:
         *,
         precision: Precision = "auto",
         autozoom: bool = True,
+        config: EngineConfig | None = None,
     ) -> InferenceSession:
         """Session with a model by name or folder; see `load_engine` for its errors."""
-        engine = load_engine(name, device, precision=precision, autozoom=autozoom)
-        return cls(engine.model, precision=engine.precision, autozoom=engine.autozoom)
+        engine = load_engine(name, device, precision=precision, autozoom=autozoom, config=config)
+        return cls(
+            engine.model,
+            precision=engine.precision,
+            autozoom=engine.autozoom,
+            config=engine.config,
+        )
 
     # What there is
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.core.plan import Plan
 from napari_nninteractive.core.prompts import InitialMask, MaskEdit, Point, Prompt
+from napari_nninteractive.core.working import WorkingResolution
+from napari_nninteractive.engine import working
 from napari_nninteractive.engine.history import State, Step, edits
 from napari_nninteractive.engine.predict import Canvas, Outcome, Predictor
 from napari_nninteractive.engine.results import Monitor, Pass, Prediction
@@ -156,10 +158,31 @@ def _step(
             draft.write(prompt.bounds, np.full(prompt.mask.shape, prompt.positive), prompt.mask)
     outcome = None
     if predict and prompts:
-        outcome = predictor.run(prompts, canvas, monitor, probability=probability)
+        resolution = None if isinstance(prompt, InitialMask) else state.resolution
+        outcome = _predict(predictor, prompts, canvas, monitor, resolution, probability)
     mask, previous = canvas.mask.finish(), canvas.previous.finish()
-    step = Step(prompt, predict, state.mask.difference(mask), state.previous.difference(previous))
+    step = Step(
+        prompt,
+        predict,
+        state.mask.difference(mask),
+        state.previous.difference(previous),
+        outcome.resolution if outcome else None,
+    )
     return State((*state.steps, step), mask, previous), outcome
+
+
+def _predict(
+    predictor: Predictor,
+    prompts: tuple[Prompt, ...],
+    canvas: Canvas,
+    monitor: Monitor,
+    resolution: WorkingResolution | None,
+    probability: bool,
+) -> Outcome:
+    """Run the network, at a working resolution where there is one."""
+    if predictor.config.max_working_zoom == 1:
+        return predictor.run(prompts, canvas, monitor, probability=probability)
+    return working.predict(predictor, prompts, canvas, monitor, resolution, probability=probability)
 
 
 def _probability(

@@ -13,13 +13,13 @@ from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.engine.config import EngineConfig
 from napari_nninteractive.training.data.dataset import (
-    ZOOMS,
     Episode,
     EpisodeConfig,
     coarsened,
     misleading,
 )
 from napari_nninteractive.training.data.pairs import Pair, Target, fingerprint, open_pair
+from napari_nninteractive.training.data.zooms import ZOOMS
 
 __all__ = ["PairSource"]
 

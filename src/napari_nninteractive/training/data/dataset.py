@@ -23,17 +23,13 @@ from napari_nninteractive.core.prompts import (
 )
 from napari_nninteractive.core.rasterize import PromptEncoding, rasterize, to_array
 from napari_nninteractive.core.view import View
-from napari_nninteractive.engine.autozoom import zooms_from
-from napari_nninteractive.engine.config import EngineConfig
 from napari_nninteractive.simulation.images.scenes import Scene, make_scene
 from napari_nninteractive.simulation.users.mixture import user_of
 from napari_nninteractive.simulation.users.next_prompt import UserStyle, next_prompt
+from napari_nninteractive.training.data.zooms import ZOOMS
 
 ENCODING = PromptEncoding(point_radius=4, decay=0.9)
 """How the built-in model expects its prompts: earlier ones fade by a tenth with each new one."""
-
-ZOOMS = tuple(sorted({*zooms_from(1.0, EngineConfig()), *zooms_from(2.0, EngineConfig())} - {1.0}))
-"""Distances that AutoZoom looks from, after a click and after a prompt twice as wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,9 +346,8 @@ def _prompt_channels(
     shape, start, extent = (
         _enlarged_index(v, episode.zoom) for v in (episode.image.shape, region.start, patch)
     )
-    large = Box.of_shape(extent).shift(start)
     # At the zoom itself, which the region, in whole voxels, only comes near to.
-    view = View.of(large, patch).zoomed((episode.zoom,) * 3)
+    view = View.of(Box.of_shape(extent).shift(start), patch).zoomed((episode.zoom,) * 3)
     painted = rasterize(episode.prompts, view, shape, encoding)
     return to_array(painted, patch, encoding.n_channels)
 

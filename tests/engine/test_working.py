@@ -1,0 +1,145 @@
+"""Predictions at a working resolution, with networks that know the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixtures.oracles import bright, make_session, sphere
+
+import napari_nninteractive as nni
+from napari_nninteractive.core.box import Box
+from napari_nninteractive.core.working import WorkingResolution
+from napari_nninteractive.engine.working import resolution_of_extent, resolutions
+
+WORKING = nni.EngineConfig(max_working_zoom=8)
+PATCH = (24, 24, 24)
+
+
+def ball(by: int) -> np.ndarray:
+    """A ball of radius 7 in 32³ voxels, enlarged along y and x."""
+    return sphere((32, 32, 32), (16, 16, 16), 7).repeat(by, 1).repeat(by, 2).astype(np.float32)
+
+
+def zooms(
+    spacing: tuple[float, ...], shape: tuple[int, int, int], most: int
+) -> list[tuple[int, ...]]:
+    config = nni.EngineConfig(max_working_zoom=most)
+    return [r.zoom for r in resolutions(spacing, shape, config)]
+
+
+@pytest.mark.parametrize(
+    ("spacing", "shape", "most", "expected"),
+    [
+        pytest.param((1, 1, 1), (9, 9, 9), 4, [(1, 1, 1), (2, 2, 2), (3, 3, 3), (4, 4, 4)], id="isotropic"),
+        pytest.param((2, 1, 1), (9, 9, 9), 4, [(1, 1, 1), (1, 2, 2), (1, 3, 3), (2, 4, 4)], id="slices twice as thick"),
+        pytest.param((4, 1, 1), (9, 9, 9), 4, [(1, 2, 2), (1, 3, 3), (1, 4, 4)], id="four times as thick"),
+        pytest.param((9, 1, 1), (1, 9, 9), 2, [(1, 1, 1), (1, 2, 2)], id="2D: its thickness means nothing"),
+        pytest.param((99, 1, 1), (9, 9, 9), 4, [(1, 4, 4)], id="the coarsest at least"),
+        pytest.param((0.3, 0.1, 0.1), (9, 9, 9), 3, [(1, 1, 1), (1, 2, 2), (1, 3, 3)], id="rounded"),
+    ],
+)  # fmt: skip
+def test_resolutions(spacing, shape, most, expected) -> None:
+    assert zooms(spacing, shape, most) == expected
+
+
+def test_the_extent_of_a_prompt_decides() -> None:
+    choices = resolutions((1, 1, 1), (99, 99, 99), WORKING)
+    for extent, zoom in ((16, 1), (17, 2), (32, 2), (33, 3), (500, 8)):
+        box = Box((0, 0, 0), (1, extent, extent))
+        assert resolution_of_extent(box, choices, PATCH, WORKING).zoom == (zoom,) * 3
+
+
+def test_it_is_off_unless_asked_for() -> None:
+    assert nni.EngineConfig().max_working_zoom == 1
+    session = make_session(ball(3), bright(0.0), PATCH)
+    session.add(nni.Point((16, 48, 48)))
+    assert session.export().state.resolution is None
+
+
+@pytest.mark.parametrize("by", [2, 3, 4])
+def test_an_enlarged_object_is_found_as_the_object_is(by: int) -> None:
+    near = make_session(ball(1), bright(0.0), PATCH, config=WORKING, spacing=(1, 1, 1))
+    near.add(nni.Point((16, 16, 16)))
+    np.testing.assert_array_equal(near.mask[...], ball(1))
+    far = make_session(ball(by), bright(0.0), PATCH, config=WORKING, spacing=(1, 1 / by, 1 / by))
+    out = far.add(nni.Point((16, 16 * by, 16 * by)))
+    assert far.export().state.resolution in resolutions(
+        far.volume.spacing, far.volume.shape, WORKING
+    )
+    assert {p.zoom for p in out.passes} <= {1.0, 2.0, 3.0, 4.0}
+    # No further from the truth than one working voxel.
+    inner, outer = (ball(by).astype(bool) for _ in range(2))
+    mask = far.mask[...].astype(bool)
+    for axis in (1, 2):
+        inner = inner & np.roll(inner, by, axis) & np.roll(inner, -by, axis)
+        outer = outer | np.roll(outer, by, axis) | np.roll(outer, -by, axis)
+    assert not (inner & ~mask).any()
+    assert not (mask & ~outer).any()
+
+
+def test_the_resolution_is_kept_and_undone_with_its_steps(tmp_path: Path) -> None:
+    image = ball(4)
+    session = make_session(image, bright(0.0), PATCH, config=WORKING, spacing=(1, 0.25, 0.25))
+    masks = [session.mask[...].copy()]
+    prompts = (
+        nni.Point((16, 64, 64)),
+        nni.Point((16, 70, 64)),
+        nni.MaskEdit(np.ones((2, 9, 9)), (3, 3, 3)),
+        nni.Point((16, 60, 64)),
+    )
+    for prompt in prompts:
+        session.add(prompt)
+        masks.append(session.mask[...].copy())
+    states = session.export().state
+    found = [s.resolution for s in states.steps]
+    assert found[0] == found[1] == found[3] == states.resolution
+    assert states.resolution != WorkingResolution()
+    assert found[2] is None
+    assert session.mask[3:5, 3:12, 3:12].all()
+    for mask in reversed(masks[:-1]):
+        assert session.undo()
+        np.testing.assert_array_equal(session.mask[...], mask)
+    assert session.export().state.resolution is None
+    for mask in masks[1:]:
+        assert session.redo()
+        np.testing.assert_array_equal(session.mask[...], mask)
+    again = make_session(image, bright(0.0), PATCH, config=WORKING, spacing=(1, 0.25, 0.25))
+    for prompt in prompts:
+        again.add(prompt)
+    np.testing.assert_array_equal(again.mask[...], masks[-1])
+    # Without the first prompt the others choose for themselves.
+    session.remove(0)
+    assert session.export().state.steps[0].resolution is not None
+
+
+def test_what_no_prompt_touches_is_left_out() -> None:
+    image = ball(4)
+    image[26:29, 20:40, 20:40] = 1
+    session = make_session(image, bright(0.0), PATCH, config=WORKING, spacing=(1, 0.25, 0.25))
+    out = session.add(nni.Point((16, 64, 64)), probability=True)
+    assert not session.mask[26:29, 20:40, 20:40].any()
+    assert session.mask[16, 64, 64]
+    assert out.probability is not None
+    assert out.changed is not None
+    changed = session.mask[out.changed.slices]
+    np.testing.assert_array_equal(out.probability >= 0.5, changed)
+    session.add(nni.Point((27, 30, 30)))
+    assert session.mask[27, 30, 30]
+    assert session.mask[16, 64, 64]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_working_zoom": 0},
+        {"working_anisotropy": 0.5},
+        {"working_fill": 0},
+        {"working_border": 2},
+        {"working_growth": -1},
+    ],
+)
+def test_thresholds_are_checked(change: dict[str, float]) -> None:
+    with pytest.raises(nni.SessionError, match=next(iter(change))):
+        nni.EngineConfig(**change)
