@@ -8,8 +8,8 @@ import pytest
 import torch
 from fixtures.oracles import Counting, decide, everything, raise_at
 
-from napari_nninteractive.engine import device as module
 from napari_nninteractive.engine.device import Runner, choose_device, choose_precision
+from napari_nninteractive.engine.runtime.execution import cpu_has_bf16
 from napari_nninteractive.errors import SessionError
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
@@ -269,4 +269,4 @@ def test_bf16_multiplies_in_bf16() -> None:
 
 def test_cpu_capabilities_are_read_from_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, cpu={"amx_bf16": 1})
-    assert module._cpu_has_bf16()
+    assert cpu_has_bf16()
