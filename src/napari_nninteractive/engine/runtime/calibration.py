@@ -21,7 +21,7 @@ __all__ = ["calibration_inputs", "value_ranges"]
 
 _KINDS = (samples.nuclei, samples.packed_cells, samples.vessels)
 _OBJECTS = 3  # of each kind
-_LEAST_SIDE = 16
+_LEAST_SIDE = 48
 
 
 def calibration_inputs(patch: Index3, encoding: PromptEncoding) -> Iterator[torch.Tensor]:

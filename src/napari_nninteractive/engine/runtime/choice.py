@@ -35,8 +35,8 @@ __all__ = ["BUDGET", "Choice", "Chooser", "Sight"]
 log = logging.getLogger(__name__)
 
 _CPU = torch.device("cpu")
-# Seconds after which nothing more is tried, at the first load of a model on a machine.
-BUDGET = 2.0
+# Seconds of trying what may be faster than torch as it is, at the first load of a model on a machine.
+BUDGET = 1.5
 # Side in voxels of the patch that is timed: small, since a busy machine may take seconds for a large one.
 _PROBE_SIDE = 32
 

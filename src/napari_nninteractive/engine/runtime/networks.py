@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_nninteractive._distribution import distribution_name
-from napari_nninteractive.engine.runtime.execution import Execution
+from napari_nninteractive.engine.runtime.execution import Execution, cpu_has_bf16
 from napari_nninteractive.engine.runtime.graph import Ranges, UnknownLayerError, build_graph
 from napari_nninteractive.errors import SessionError
 
@@ -162,7 +162,10 @@ class OpenVinoNetwork:
         self._request, self._shape = compiled.create_infer_request(), shape
 
     def _options(self) -> dict[str, Any]:
-        bf16 = self.execution.precision == "bf16"
+        # What int8 leaves in floating point, norms above all, need not be more exact than it is.
+        bf16 = self.execution.precision == "bf16" or (
+            self.execution.precision == "int8" and cpu_has_bf16()
+        )
         return {
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
             "INFERENCE_NUM_THREADS": self.execution.threads,
