@@ -91,6 +91,7 @@ PRECISION = [
     pytest.param({}, CPU, "bf16", "bf16", id="CPU, bf16 asked for"),
     pytest.param({"cpu": {"avx512_bf16": True}}, MPS, "auto", "fp32", id="MPS"),
     pytest.param({}, MPS, "bf16", "bf16", id="MPS, bf16 asked for"),
+    pytest.param({}, CPU, "int8", "int8", id="CPU, int8 asked for"),
 ]
 
 
@@ -117,6 +118,7 @@ def test_precision_where_torch_tells_nothing_of_the_cpu(monkeypatch: pytest.Monk
         pytest.param(CPU, "fp64", "Unknown precision 'fp64'", id="unknown"),
         pytest.param(CPU, None, "Unknown precision None", id="none"),
         pytest.param(CPU, "fp16", "fp16 runs on CUDA devices only.*on cpu", id="fp16 on a CPU"),
+        pytest.param(CUDA, "int8", "int8 runs on a CPU only.*on cuda", id="int8 on a card"),
         pytest.param(MPS, "fp16", "fp16 runs on CUDA devices only.*on mps", id="fp16 on MPS"),
     ],
 )

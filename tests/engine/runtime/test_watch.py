@@ -22,7 +22,7 @@ class Machine:
         self.seconds = {TWO: 0.1, ONE: 0.15, LAST: 0.2}
         self.made: list[Execution] = []
         self.watched = WatchedNetwork(
-            self.make, TWO, (ONE, LAST), 0.1, self.surprised, lambda: self.now
+            self.make, TWO, (ONE, LAST), 0.1, (2, 2, 2), self.surprised, lambda: self.now
         )
 
     def surprised(self) -> None:
@@ -110,7 +110,15 @@ def test_a_way_that_cannot_be_made_is_passed_over(machine: Machine) -> None:
 
 def test_without_a_measured_time_nothing_is_watched() -> None:
     machine = Machine()
-    machine.watched = WatchedNetwork(machine.make, TWO, (ONE,), None, machine.surprised)
+    machine.watched = WatchedNetwork(machine.make, TWO, (ONE,), None, (2, 2, 2), machine.surprised)
     machine.seconds[TWO] = 100.0
     assert machine.run(20) == [TWO] * 20
     assert machine.surprises == 0
+
+
+def test_views_of_another_size_are_not_judged() -> None:
+    machine = Machine()
+    machine.seconds[TWO] = 100.0
+    for _ in range(20):
+        machine.watched(torch.zeros((1, 8, 1, 2, 2)))
+    assert (machine.watched.execution, machine.surprises) == (TWO, 0)

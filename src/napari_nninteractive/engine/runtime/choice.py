@@ -109,7 +109,7 @@ class Chooser:
     network : torch.nn.Module
         On the CPU, in evaluation mode.
     sight : Sight
-        What it sees.
+        What it sees; kept as an attribute.
     memory : Memory, optional
         What was measured before.
     budget : float
@@ -124,7 +124,7 @@ class Chooser:
         budget: float = BUDGET,
     ) -> None:
         self._network = network
-        self._sight = sight
+        self.sight = sight
         self._memory = Memory() if memory is None else memory
         self._budget = budget
 
@@ -162,7 +162,7 @@ class Chooser:
                 return Choice(plain, f"measuring failed ({error})")
             self._memory.keep_times(self._network, asked, times)
         best = fastest(times, plain)
-        scale = math.prod(self._sight.shape) / math.prod(self._sight.probe)
+        scale = math.prod(self.sight.shape) / math.prod(self.sight.probe)
         return Choice(best, _reason(times, best, plain), times[best] * scale, asked)
 
     def _remembered(
@@ -186,14 +186,14 @@ class Chooser:
             If OpenVINO is to run it, and is not there or does not know one of its layers.
         """
         ranges = self._ranges() if execution.precision == "int8" else None
-        shape = self._sight.shape if shape is None else shape
+        shape = self.sight.shape if shape is None else shape
         return make_network(self._network, _CPU, execution, shape, ranges)
 
     def _measure(self, ways: tuple[Execution, ...]) -> dict[Execution, float]:
-        inputs = torch.empty(self._sight.probe)
+        inputs = torch.empty(self.sight.probe)
         inputs.normal_(generator=torch.Generator().manual_seed(0))
         return measure(
-            ways, lambda way: self.make(way, self._sight.probe), inputs, budget=self._budget
+            ways, lambda way: self.make(way, self.sight.probe), inputs, budget=self._budget
         )
 
     def _ranges(self) -> Ranges:
@@ -203,8 +203,8 @@ class Chooser:
         if known is not None and known.keys() <= convolutions(self._network).keys():
             return known
         way = Execution("torch", "bf16" if cpu_has_bf16() else "fp32", "default", 1)
-        run = make_network(self._network, _CPU, way, self._sight.shape)
-        inputs = calibration_inputs(self._sight.patch, self._sight.encoding)
+        run = make_network(self._network, _CPU, way, self.sight.shape)
+        inputs = calibration_inputs(self.sight.patch, self.sight.encoding)
         found = value_ranges(self._network, run, inputs)
         self._memory.keep_ranges(self._network, found)
         return found

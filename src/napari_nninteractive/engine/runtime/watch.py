@@ -39,6 +39,8 @@ class WatchedNetwork:
         What to try where it becomes slow, the most promising one first.
     seconds : float or None
         Of one view, as measured; None: it is not watched.
+    patch : tuple of int
+        (z, y, x) in voxels of the views that were measured; others are not judged.
     surprised : callable
         Called once when passes take far more or far less than that.
     clock : callable
@@ -51,6 +53,7 @@ class WatchedNetwork:
         execution: Execution,
         others: Sequence[Execution] = (),
         seconds: float | None = None,
+        patch: tuple[int, ...] = (),
         surprised: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -59,6 +62,7 @@ class WatchedNetwork:
         self._execution = execution
         self._others = tuple(others)
         self._seconds = seconds
+        self._patch = tuple(patch)
         self._surprised = surprised
         self._clock = clock
         self._lock = threading.Lock()
@@ -79,7 +83,7 @@ class WatchedNetwork:
         began = self._clock()
         out = network(inputs)
         taken = (self._clock() - began) / inputs.shape[0]
-        if self._seconds is not None:
+        if self._seconds is not None and inputs.shape[2:] == self._patch:
             with self._lock:
                 if way == self._execution:
                     self._note(taken, self._seconds)
