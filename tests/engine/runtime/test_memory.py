@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_nninteractive.engine.runtime import memory as module
@@ -106,6 +106,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(content=JSON, key=st.sampled_from(["times", "ranges"]))
 def test_no_content_is_an_error(content: Any, key: str, tmp_path_factory: Any) -> None:
     folder = tmp_path_factory.mktemp("memory")
