@@ -1,4 +1,4 @@
-"""Agreement of bf16, fp16, int8 and OpenVINO with fp32 in torch: the same prompts played in every precision, the masks compared after each.
+"""Agreement of bf16, fp16, int8 and OpenVINO with fp32 in torch: the same prompts, the masks compared after each.
 
 The prompts are those of the conformance cases and one point in each nucleus of the real stack. The reference is fp32 on
 the CPU; with a CUDA device its precisions are compared too. Two questions are asked: what one step costs from the same
