@@ -9,6 +9,7 @@ import argparse
 import gc
 import importlib
 import json
+import os
 import platform
 import statistics
 import time
@@ -38,11 +39,11 @@ class Passes:
 
     Parameters
     ----------
-    network : torch.nn.Module
-        What to watch.
+    network : torch.nn.Module or object
+        What to watch; takes the hooks of a module of torch.
     """
 
-    def __init__(self, network: torch.nn.Module) -> None:
+    def __init__(self, network: Any) -> None:
         self.count, self.seconds, self._start = 0, 0.0, 0.0
         network.register_forward_pre_hook(self._before)
         network.register_forward_hook(self._after)
@@ -179,6 +180,9 @@ def main() -> None:
     parser.add_argument("measure", choices=["plan", *_MEASURES])
     parser.add_argument("--model")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument(
+        "--runtime", default="plain", help="of this engine: plain, torch, openvino or auto"
+    )
     parser.add_argument("--rule", action="store_true", help="a threshold instead of the network")
     parser.add_argument("--no-autozoom", action="store_true")
     parser.add_argument("--side", type=int, default=96)
@@ -191,9 +195,10 @@ def main() -> None:
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
+    os.environ["NAPARI_NNINTERACTIVE_RUNTIME"] = options.runtime
     module = importlib.import_module(f"_{options.engine}")
     if options.measure == "plan":
-        result = measure_plan(module, options)
+        engine, result = None, measure_plan(module, options)
     else:
         rule = Rule() if options.rule else None
         engine = module.Engine(
@@ -205,6 +210,7 @@ def main() -> None:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
+        "execution": str(getattr(engine, "execution", "")),
     }
     print(json.dumps(result))
 

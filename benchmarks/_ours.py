@@ -11,11 +11,34 @@ from numpy.typing import NDArray
 
 import napari_nninteractive as nni
 from napari_nninteractive.engine.config import EngineConfig
+from napari_nninteractive.engine.device import Runner
+from napari_nninteractive.engine.engine import Engine as OurEngine
 from napari_nninteractive.engine.tiling import opened, plan_tiles
 
 __all__ = ["Engine", "plan", "version"]
 
 version = nni.__version__
+
+
+class _Calls:
+    """Takes hooks as a module of torch does, and calls them around every pass of the engine, whatever runs it."""
+
+    def __init__(self) -> None:
+        self._before: list[Callable[..., Any]] = []
+        self._after: list[Callable[..., Any]] = []
+        self.register_forward_pre_hook = self._before.append
+        self.register_forward_hook = self._after.append
+        run = Runner.__call__
+
+        def watched(runner: Runner, inputs: torch.Tensor) -> torch.Tensor:
+            for hook in self._before:
+                hook()
+            logits = run(runner, inputs)
+            for hook in self._after:
+                hook()
+            return logits
+
+        Runner.__call__ = watched  # type: ignore[method-assign]
 
 
 class Engine:
@@ -25,7 +48,7 @@ class Engine:
     ----------
     model : str
         Model folder.
-    precision : {"auto", "fp32", "bf16"}
+    precision : {"auto", "fp32", "bf16", "int8"}
         Of the network.
     rule : torch.nn.Module, optional
         What to call instead of the model's network.
@@ -41,10 +64,13 @@ class Engine:
         autozoom: bool = True,
     ) -> None:
         loaded = nni.load_model(model, device="cpu")
-        self.network = rule or loaded.network
+        self.network: Any = _Calls() if rule is None else rule
         self._session = nni.InferenceSession(
             loaded, precision=cast(Any, precision), network=rule, autozoom=autozoom
         )
+
+        # What the session chose; built once more, since a session does not hand out its engine.
+        self.execution = OurEngine.of(loaded, precision=cast(Any, precision)).execution
 
     def open(self, image: NDArray[Any]) -> None:
         """Take an image (z, y, x)."""

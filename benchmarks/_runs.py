@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["Setup", "add_options", "add_shared", "cpu_features", "published_python", "skip"]
+__all__ = [
+    "Setup",
+    "add_options",
+    "add_shared",
+    "busy_core",
+    "cpu_features",
+    "published_python",
+    "skip",
+]
 
 _HERE = Path(__file__).resolve().parent
 
@@ -38,6 +48,20 @@ def cpu_features() -> list[str]:
     return [name for name in wanted if name in words]
 
 
+@contextlib.contextmanager
+def busy_core(wanted: bool) -> Iterator[None]:
+    """Let a second process keep one core busy meanwhile, where that is wanted."""
+    if not wanted:
+        yield
+        return
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def add_shared(parser: argparse.ArgumentParser) -> None:
     """Option that says where reference cases and real data are."""
     parser.add_argument(
@@ -53,6 +77,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_shared(parser)
     parser.add_argument("--threads", type=int, default=2, help="of either engine (default: 2)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all results here")
+    parser.add_argument(
+        "--busy", action="store_true", help="let a second process keep one core busy meanwhile"
+    )
     parser.add_argument(
         "--prefix",
         type=shlex.split,

@@ -1,4 +1,4 @@
-"""Agreement of bf16 and fp16 with fp32: the same prompts played in every precision, the masks compared after each.
+"""Agreement of bf16, fp16, int8 and OpenVINO with fp32 in torch: the same prompts, the masks compared after each.
 
 The prompts are those of the conformance cases and one point in each nucleus of the real stack. The reference is fp32 on
 the CPU; with a CUDA device its precisions are compared too. Two questions are asked: what one step costs from the same
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import statistics
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -115,12 +116,24 @@ def play(session: nni.InferenceSession, record: list[Any]) -> None:
             session.add(prompt_of(record))
 
 
-def settings() -> dict[str, tuple[str, str]]:
-    """Device and precision by name, the reference first."""
-    found = {"cpu fp32": ("cpu", "fp32"), "cpu bf16": ("cpu", "bf16")}
+def settings() -> dict[str, tuple[str, str, str]]:
+    """Runtime, device and precision by name, the reference first."""
+    found = {"cpu fp32": ("plain", "cpu", "fp32"), "cpu bf16": ("plain", "cpu", "bf16")}
+    if importlib.util.find_spec("openvino"):
+        found |= {f"cpu OpenVINO {p}": ("openvino", "cpu", p) for p in ("fp32", "bf16", "int8")}
     if torch.cuda.is_available():
-        found |= {f"cuda {p}": ("cuda", p) for p in ("fp32", "bf16", "fp16")}
+        found |= {f"cuda {p}": ("plain", "cuda", p) for p in ("fp32", "bf16", "fp16")}
     return found
+
+
+def open_sessions(model: Path) -> dict[str, nni.InferenceSession]:
+    """A session for each setting."""
+    sessions = {}
+    for name, (runtime, device, precision) in settings().items():
+        os.environ["NAPARI_NNINTERACTIVE_RUNTIME"] = runtime
+        loaded = nni.load_model(model, device=device)
+        sessions[name] = nni.InferenceSession(loaded, precision=precision)  # type: ignore[arg-type]
+    return sessions
 
 
 def compare(
@@ -179,10 +192,7 @@ def main() -> None:
         skip(f"{model} or the conformance cases in {options.shared} are missing")
 
     torch.set_num_threads(options.threads)
-    sessions = {
-        name: nni.InferenceSession(nni.load_model(model, device=device), precision=precision)  # type: ignore[arg-type]
-        for name, (device, precision) in settings().items()
-    }
+    sessions = open_sessions(model)
     rows: list[Agreement] = []
     for scene in scenes(options.shared):
         for question in ("step", "session"):

@@ -26,7 +26,7 @@ NOT_IMPORTED = {
     "magicgui",
     "pydantic",
 }
-EXTRAS = {"zarr": "zarr", "tensorboard": "training"}
+EXTRAS = {"openvino": "fast", "tensorboard": "training", "zarr": "zarr"}
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "pyproject.toml").exists(), reason="the sources are not here"

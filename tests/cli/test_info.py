@@ -15,6 +15,7 @@ from napari_nninteractive import __version__
 from napari_nninteractive.cli import info
 from napari_nninteractive.cli.info import cuda_advice
 from napari_nninteractive.cli.main import main
+from napari_nninteractive.engine.runtime.networks import has_openvino
 
 
 def test_all_lines(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,6 +29,19 @@ def test_all_lines(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines["precision"] == "fp32"
     assert "licence BSD-3-Clause" in lines["model"]
     assert "s and" in lines["one"]
+    assert lines["network"].startswith("PyTorch, fp32, ")
+
+
+def test_what_was_measured(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("NAPARI_NNINTERACTIVE_CACHE", str(tmp_path))
+    monkeypatch.setenv("NAPARI_NNINTERACTIVE_RUNTIME", "auto")
+    assert main(["info", "--model", str(model), "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert "precision  auto" in out
+    assert "measured on this machine" in out
+    assert ("[fast]'" in out) != has_openvino()
 
 
 def test_a_missing_model_is_an_error_after_the_rest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from fixtures.oracles import Counting, decide, everything, raise_at
 
-from napari_nninteractive.engine import device as module
 from napari_nninteractive.engine.device import Runner, choose_device, choose_precision
+from napari_nninteractive.engine.runtime.execution import cpu_has_bf16
 from napari_nninteractive.errors import SessionError
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
@@ -91,6 +91,7 @@ PRECISION = [
     pytest.param({}, CPU, "bf16", "bf16", id="CPU, bf16 asked for"),
     pytest.param({"cpu": {"avx512_bf16": True}}, MPS, "auto", "fp32", id="MPS"),
     pytest.param({}, MPS, "bf16", "bf16", id="MPS, bf16 asked for"),
+    pytest.param({}, CPU, "int8", "int8", id="CPU, int8 asked for"),
 ]
 
 
@@ -117,6 +118,7 @@ def test_precision_where_torch_tells_nothing_of_the_cpu(monkeypatch: pytest.Monk
         pytest.param(CPU, "fp64", "Unknown precision 'fp64'", id="unknown"),
         pytest.param(CPU, None, "Unknown precision None", id="none"),
         pytest.param(CPU, "fp16", "fp16 runs on CUDA devices only.*on cpu", id="fp16 on a CPU"),
+        pytest.param(CUDA, "int8", "int8 runs on a CPU only.*on cuda", id="int8 on a card"),
         pytest.param(MPS, "fp16", "fp16 runs on CUDA devices only.*on mps", id="fp16 on MPS"),
     ],
 )
@@ -269,4 +271,4 @@ def test_bf16_multiplies_in_bf16() -> None:
 
 def test_cpu_capabilities_are_read_from_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, cpu={"amx_bf16": 1})
-    assert module._cpu_has_bf16()
+    assert cpu_has_bf16()

@@ -12,6 +12,7 @@ from fixtures.oracles import make_model
 import napari_nninteractive as nni
 from napari_nninteractive.engine import estimate as module
 from napari_nninteractive.engine.estimate import estimate
+from napari_nninteractive.engine.runtime.networks import has_openvino
 
 
 class Net(torch.nn.Module):
@@ -54,6 +55,18 @@ def test_of_a_model_folder(tmp_path: Path) -> None:
     assert (before["training"], before["device"]) == (after["training"], after["device"])
     for key, value in before["weights"].items():  # type: ignore[attr-defined]
         assert torch.equal(value, after["weights"][key])  # type: ignore[index]
+
+
+@pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
+def test_with_openvino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = nni.load_model(write_model_folder(tmp_path / "model"), "cpu")
+    plain = nni.estimate(model, "cpu", "fp32")
+    monkeypatch.setenv("NAPARI_NNINTERACTIVE_RUNTIME", "openvino")
+    monkeypatch.setenv("NAPARI_NNINTERACTIVE_CACHE", str(tmp_path / "cache"))
+    found = nni.estimate(model, "cpu", "fp32")
+    assert (plain.execution.runtime, found.execution.runtime) == ("torch", "openvino")
+    assert found.bytes == pytest.approx(plain.bytes, rel=0.01)
+    assert found.seconds > 0
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
     )
     group.add_argument(
         "--precision",
-        choices=("auto", "fp32", "bf16", "fp16"),
+        choices=("auto", "fp32", "bf16", "fp16", "int8"),
         default="auto",
-        help="of the network (default: auto, what the device does fast)",
+        help="of the network (default: auto, what the device does fast); int8 needs OpenVINO",
     )
     return group
 

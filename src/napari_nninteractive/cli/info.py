@@ -22,7 +22,7 @@ DESCRIPTION = """\
 Show versions, device, precision and model, and how much time and memory one look of the model takes here.
 Says how to mend it where a graphics card is there but cannot be used."""
 
-_PACKAGES = ("torch", "nnunetv2", "numpy", "SimpleITK", "tifffile", "zarr", "napari")
+_PACKAGES = ("torch", "openvino", "nnunetv2", "numpy", "SimpleITK", "tifffile", "zarr", "napari")
 _QT = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 _WHEELS = "https://download.pytorch.org/whl"
 # From this CUDA version of the driver on: the wheels to take.
@@ -47,14 +47,16 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
 
-    from napari_nninteractive.engine.device import choose_device, choose_precision
+    from napari_nninteractive.engine.device import choose_device, choose_precision, faster_advice
 
     advice = cuda_advice(torch.version.cuda, torch.cuda.is_available())
     if advice:
         _line("attention", advice)
     device = choose_device(args.device)
     _line("device", _describe(device))
-    _line("precision", choose_precision(device, args.precision))
+    fixed = choose_precision(device, args.precision)
+    measured = device.type == "cpu" and args.precision == "auto"
+    _line("precision", "auto, the fastest on this machine" if measured else fixed)
 
     from napari_nninteractive.engine.estimate import estimate
     from napari_nninteractive.engine.model import load_model
@@ -67,6 +69,11 @@ def run(args: argparse.Namespace) -> int:
         f"sees {patch} voxels (z, y, x) at once; understands {', '.join(sorted(model.capabilities.kinds))}",
     )
     cost = estimate(model, precision=args.precision)
+    _line("network", str(cost.execution))
+    _line("", cost.reason)
+    faster = faster_advice(device)
+    if faster:
+        _line("faster", faster)
     _line("one look", f"about {cost.seconds:.2g} s and {_size(cost.bytes)} of memory")
     _line(
         "",

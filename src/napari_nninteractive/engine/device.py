@@ -1,22 +1,42 @@
-"""Where and how the network runs: device, precision, memory format, and one checked forward pass."""
+"""Where and how the network runs: device, precision, the fastest way on this machine, and one checked forward pass."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
+from napari_nninteractive._distribution import distribution_name
+from napari_nninteractive.engine.runtime.choice import Choice, Chooser, Sight
+from napari_nninteractive.engine.runtime.execution import (
+    Execution,
+    FixedPrecision,
+    Precision,
+    cpu_has_bf16,
+    runtime_asked_for,
+)
+from napari_nninteractive.engine.runtime.networks import Network, has_openvino, torch_context
+from napari_nninteractive.engine.runtime.watch import WatchedNetwork
 from napari_nninteractive.errors import DeviceMemoryError, Remedy, SessionError
 
-__all__ = ["Network", "Precision", "Runner", "choose_device", "choose_precision"]
+__all__ = [
+    "Execution",
+    "FixedPrecision",
+    "Network",
+    "Precision",
+    "Runner",
+    "Sight",
+    "choose_device",
+    "choose_precision",
+    "faster_advice",
+    "make_runner",
+]
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Network = Callable[[torch.Tensor], torch.Tensor]
+log = logging.getLogger(__name__)
 
-_DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+_PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
@@ -64,47 +84,41 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     return device
 
 
-def _cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 in hardware; elsewhere bf16 is emulated and slower than fp32."""
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def choose_precision(
-    device: torch.device, precision: Precision = "auto"
-) -> Literal["fp32", "bf16", "fp16"]:
-    """Precision of the network on a device.
+def choose_precision(device: torch.device, precision: Precision = "auto") -> FixedPrecision:
+    """Precision of the network on a device, where nothing is measured.
 
     Parameters
     ----------
     device : torch.device
         Where it runs.
-    precision : {"auto", "fp32", "bf16", "fp16"}
+    precision : {"auto", "fp32", "bf16", "fp16", "int8"}
         "auto": on CUDA bf16 where the card has it, else fp16; on a CPU bf16 where it is in hardware, else fp32; fp32
         elsewhere.
 
     Returns
     -------
     str
-        "fp32", "bf16" or "fp16".
+        "fp32", "bf16", "fp16" or "int8".
 
     Raises
     ------
     SessionError
-        If the precision is unknown, or fp16 is asked for away from CUDA.
+        If the precision is unknown, fp16 is asked for away from CUDA, or int8 away from a CPU.
     """
     if precision == "auto":
         if device.type == "cuda":
             return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
-        return "bf16" if device.type == "cpu" and _cpu_has_bf16() else "fp32"
-    if precision not in _DTYPES:
+        return "bf16" if device.type == "cpu" and cpu_has_bf16() else "fp32"
+    if precision not in _PRECISIONS:
         raise SessionError(
-            f"Unknown precision {precision!r}: use 'auto', 'fp32', 'bf16' or 'fp16'."
+            f"Unknown precision {precision!r}: use 'auto', 'fp32', 'bf16', 'fp16' or 'int8'."
         )
     if precision == "fp16" and device.type != "cuda":
         raise SessionError(
             f"fp16 runs on CUDA devices only; use 'bf16' or 'fp32' on {device.type}."
         )
+    if precision == "int8" and device.type != "cpu":
+        raise SessionError(f"int8 runs on a CPU only; use 'bf16' or 'fp32' on {device.type}.")
     return precision
 
 
@@ -115,19 +129,39 @@ class Runner:
     Attributes
     ----------
     network : callable
-        (1, channels, z, y, x) float32 to (1, 2, z, y, x) logits.
+        (n, channels, z, y, x) float32 to (n, 2, z, y, x) logits; n is 1 on a CPU.
     device : torch.device
         Where input and output live.
     precision : str
-        "fp32", "bf16" or "fp16".
+        "fp32", "bf16", "fp16" or "int8".
     keeps_input : bool
         Whether the network is known neither to change nor to hold its input, so that it may be given without a copy.
+    choice : Choice or None
+        Why it runs as it does; None: nothing was chosen.
     """
 
     network: Network
     device: torch.device
-    precision: Literal["fp32", "bf16", "fp16"]
+    precision: FixedPrecision
     keeps_input: bool = True
+    choice: Choice | None = None
+
+    @property
+    def execution(self) -> Execution:
+        """The way that is used now: runtime, precision, layout and threads.
+
+        Within a session it stays the same, unless passes become several times slower than measured: then other
+        threads or another layout of the same runtime and precision are tried. Masks are then equal up to the rounding
+        of that precision, and not always to the bit.
+        """
+        if isinstance(self.network, WatchedNetwork):
+            return self.network.execution
+        return Execution.plain(self.precision)
+
+    @property
+    def reason(self) -> str:
+        """Why that way is used: part of a sentence."""
+        return "nothing was measured" if self.choice is None else self.choice.reason
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits of one patch.
@@ -149,8 +183,41 @@ class Runner:
         SessionError
             If the network returns another shape, NaN or infinite values.
         """
+        return self._logits(inputs)[0]
+
+    def run(self, inputs: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+        """Logits of several patches that do not depend on each other.
+
+        A graphics card sees them together. A CPU sees one after the other: together they take as long there.
+
+        Parameters
+        ----------
+        inputs : torch.Tensor or sequence of torch.Tensor
+            float32 (n, channels, z, y, x), or n of (1, channels, z, y, x), on the device; at least one.
+
+        Returns
+        -------
+        torch.Tensor
+            (n, 2, z, y, x).
+
+        Raises
+        ------
+        DeviceMemoryError
+            If the device is out of memory for a single one.
+        SessionError
+            If the network returns another shape, NaN or infinite values.
+        """
+        batch = inputs if isinstance(inputs, torch.Tensor) else torch.cat(tuple(inputs))
+        if self.device.type != "cpu" and len(batch) > 1:
+            try:
+                return self._logits(batch)
+            except DeviceMemoryError:
+                torch.cuda.empty_cache()
+        return torch.cat([self._logits(batch[i : i + 1]) for i in range(len(batch))])
+
+    def _logits(self, inputs: torch.Tensor) -> torch.Tensor:
         try:
-            with self._context():
+            with torch_context(self.device, self.precision):
                 logits: object = self.network(inputs if self.keeps_input else inputs.clone())
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
@@ -159,7 +226,7 @@ class Runner:
                 f"Not enough memory on {self.device} for one patch of {tuple(inputs.shape[2:])} voxels.",
                 Remedy.FREE_DEVICE_MEMORY,
             ) from error
-        expected = (1, 2, *inputs.shape[2:])
+        expected = (inputs.shape[0], 2, *inputs.shape[2:])
         if (
             not isinstance(logits, torch.Tensor) or logits.shape != expected
         ):  # any callable may be given
@@ -170,26 +237,96 @@ class Runner:
             if self.precision == "fp32":
                 raise SessionError(f"{what}.")
             raise SessionError(f"{what} in {self.precision}.", Remedy.USE_FP32)
-        return logits[0]
+        return logits
 
-    @contextlib.contextmanager
-    def _context(self) -> Iterator[None]:
-        dtype = _DTYPES[self.precision]
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(torch.inference_mode())
-            if self.device.type == "cuda":
-                stack.enter_context(
-                    torch.backends.cudnn.flags(
-                        enabled=True,
-                        benchmark=False,
-                        deterministic=True,
-                        allow_tf32=self.precision != "fp32",
-                    )
-                )
-            # Also where it is off: the caller may have switched it on.
-            autocast = torch.autocast(self.device.type, dtype, enabled=dtype is not None)
-            stack.enter_context(autocast)
-            yield
+
+def faster_advice(device: torch.device) -> str | None:
+    """What to install so that the network runs faster; None where that is not known.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where it runs.
+
+    Returns
+    -------
+    str or None
+        A sentence with the command.
+    """
+    if device.type != "cpu" or has_openvino() or runtime_asked_for() in ("plain", "torch"):
+        return None
+    return (
+        "OpenVINO gives the same masks several times faster on most CPUs. This installs it: "
+        f"pip install '{distribution_name()}[fast]'"
+    )
+
+
+def make_runner(
+    network: torch.nn.Module,
+    device: torch.device,
+    sight: Sight,
+    precision: Precision = "auto",
+    execution: Execution | None = None,
+) -> Runner:
+    """Runner of a model's network, in the way that is fastest on this machine.
+
+    On a CPU, what there is to choose from (runtime, precision, layout, threads) is timed when a network of these layers
+    comes for the first time, which takes about two seconds, and remembered. The variable NAPARI_NNINTERACTIVE_RUNTIME
+    restricts the choice: "torch", "openvino", or "plain", where nothing is measured. OpenVINO copies the weights; who
+    changes them makes another runner.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        In evaluation mode, on the device.
+    device : torch.device
+        Where it is.
+    sight : Sight
+        What it sees.
+    precision : {"auto", "fp32", "bf16", "fp16", "int8"}
+        Of the network; "auto" takes what is fastest of fp32 and bf16.
+    execution : Execution, optional
+        Way to take, as from a saved session; nothing is measured then, and `precision` does not count.
+
+    Returns
+    -------
+    Runner
+        Ready to run.
+
+    Raises
+    ------
+    SessionError
+        If the precision does not fit the device, or OpenVINO is needed and not there.
+    """
+    fixed = choose_precision(device, precision)
+    if device.type != "cpu":
+        return Runner(network, device, fixed)
+    chooser = Chooser(network, sight)
+    if execution is not None:
+        choice = Choice(execution, "asked for")
+    elif runtime_asked_for() == "plain" and fixed != "int8":
+        return Runner(network, device, fixed)
+    else:
+        choice = chooser.choose(precision)
+    try:
+        watched = _watched(chooser, choice)
+    except Exception:
+        if execution is not None or fixed == "int8" or runtime_asked_for() == "openvino":
+            raise
+        log.warning("%s does not run this network after all", choice.execution, exc_info=True)
+        return Runner(network, device, fixed)
+    return Runner(watched, device, choice.execution.precision, choice=choice)
+
+
+def _watched(chooser: Chooser, choice: Choice) -> WatchedNetwork:
+    return WatchedNetwork(
+        chooser.make,
+        choice.execution,
+        choice.others,
+        choice.seconds,
+        chooser.sight.patch,
+        lambda: chooser.forget(choice),
+    )
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.engine.config import EngineConfig
-from napari_nninteractive.engine.device import Network, Precision, Runner, choose_precision
+from napari_nninteractive.engine.device import (
+    Execution,
+    FixedPrecision,
+    Network,
+    Precision,
+    Runner,
+    Sight,
+    choose_precision,
+    make_runner,
+)
 from napari_nninteractive.engine.model import Model, load_model
 from napari_nninteractive.engine.normalize import Normalization, measure
 from napari_nninteractive.engine.patch import PatchReader
@@ -55,6 +63,7 @@ class Engine:
         network: Network | None = None,
         autozoom: bool = True,
         config: EngineConfig | None = None,
+        execution: Execution | None = None,
     ) -> Engine:
         """Engine of a model.
 
@@ -62,14 +71,17 @@ class Engine:
         ----------
         model : Model
             From `load_model`.
-        precision : {"auto", "fp32", "bf16", "fp16"}
-            Of the network; "auto" takes what the device does fast.
+        precision : {"auto", "fp32", "bf16", "fp16", "int8"}
+            Of the network; "auto" takes what the device does fast. int8 needs OpenVINO (the extra "fast").
         network : callable, optional
             (1, channels, z, y, x) float32 tensor to (1, 2, z, y, x) logits; the model's own by default.
         autozoom : bool
             Whether to look from further away while the object reaches the border of the view.
         config : EngineConfig, optional
             Thresholds; those of the published engine by default.
+        execution : Execution, optional
+            How the network runs on a CPU, as from a saved session, where masks are to be the same to the bit; by
+            default the fastest way on this machine. See `device.make_runner`.
 
         Returns
         -------
@@ -79,14 +91,14 @@ class Engine:
         Raises
         ------
         SessionError
-            If the precision does not fit the device.
+            If the precision does not fit the device, or needs OpenVINO and it is not there.
         """
-        runner = Runner(
-            network or model.network,
-            model.device,
-            choose_precision(model.device, precision),
-            keeps_input=network is None,
-        )
+        if network is None:
+            sight = Sight(model.patch_size, model.stride, model.capabilities.encoding)
+            runner = make_runner(model.network, model.device, sight, precision, execution)
+        else:
+            fixed = choose_precision(model.device, precision)
+            runner = Runner(network, model.device, fixed, keeps_input=False)
         return cls(model, runner, config or EngineConfig(), autozoom)
 
     @property
@@ -95,9 +107,14 @@ class Engine:
         return self.runner.device
 
     @property
-    def precision(self) -> Literal["fp32", "bf16", "fp16"]:
-        """Precision of the network: "fp32", "bf16" or "fp16"."""
+    def precision(self) -> FixedPrecision:
+        """Precision of the network: "fp32", "bf16", "fp16" or "int8"."""
         return self.runner.precision
+
+    @property
+    def execution(self) -> Execution:
+        """How the network runs now: runtime, precision, layout and threads; see `Runner.execution`."""
+        return self.runner.execution
 
     @property
     def kinds(self) -> frozenset[str]:

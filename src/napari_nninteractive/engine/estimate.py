@@ -11,7 +11,14 @@ from typing import Any
 
 import torch
 
-from napari_nninteractive.engine.device import Precision, Runner, choose_device, choose_precision
+from napari_nninteractive.engine.device import (
+    Execution,
+    Precision,
+    Runner,
+    Sight,
+    choose_device,
+    make_runner,
+)
 from napari_nninteractive.engine.model import Model
 
 __all__ = ["Estimate", "estimate"]
@@ -34,12 +41,18 @@ class Estimate:
         Where it was measured.
     precision : str
         In which precision.
+    execution : Execution
+        How the network ran: runtime, precision, layout, threads.
+    reason : str
+        Why so: part of a sentence.
     """
 
     seconds: float
     bytes: int
     device: str
     precision: str
+    execution: Execution = Execution()  # noqa: RUF009  # frozen
+    reason: str = ""
 
 
 def estimate(
@@ -56,7 +69,7 @@ def estimate(
         From `load_model`.
     device : str or torch.device, optional
         Where the model is by default; for another one load the model there.
-    precision : {"auto", "fp32", "bf16", "fp16"}
+    precision : {"auto", "fp32", "bf16", "fp16", "int8"}
         As in `InferenceSession`.
 
     Returns
@@ -76,7 +89,8 @@ def estimate(
         import copy
 
         network = copy.deepcopy(model.network).to(chosen)
-    runner = Runner(network, chosen, choose_precision(chosen, precision))
+    sight = Sight(model.patch_size, model.stride, model.capabilities.encoding)
+    runner = make_runner(network, chosen, sight, precision)
     patch = _probe_patch(model)
     inputs = torch.zeros((1, model.capabilities.n_inputs, *patch), device=chosen)
     inputs.normal_(generator=torch.Generator(chosen).manual_seed(0))
@@ -88,14 +102,26 @@ def estimate(
         _wait(chosen)
         seconds = time.perf_counter() - began
     scale = prod(model.patch_size) / prod(patch)
+    largest = sum(sizes) * scale
+    if runner.execution.runtime != "torch":
+        largest = _activations_in_torch(network, sight)
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     inputs_bytes = 4 * model.capabilities.n_inputs * prod(model.patch_size)
     return Estimate(
         seconds * scale,
-        int(weights + inputs_bytes + scale * sum(sizes)),
+        int(weights + inputs_bytes + largest),
         str(chosen),
         runner.precision,
+        runner.execution,
+        runner.reason,
     )
+
+
+def _activations_in_torch(network: torch.nn.Module, sight: Sight) -> float:
+    """Bytes of activations of one view, from a small one in torch, for a runtime that does not tell its own."""
+    with _largest_activations(network) as sizes:
+        Runner(network, torch.device("cpu"), "fp32")(torch.zeros(sight.probe))
+    return sum(sizes) * prod(sight.patch) / prod(sight.probe[2:])
 
 
 def _probe_patch(model: Model) -> tuple[int, ...]:
