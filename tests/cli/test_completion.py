@@ -64,7 +64,7 @@ def test_bash_offers_commands_options_choices_and_files(script: Path) -> None:
         "--negative-scribble",
         "--negative-lasso",
     }
-    assert offered(script, "segment", "--precision", "") == {"auto", "fp32", "bf16", "fp16"}
+    assert offered(script, "segment", "--precision", "") == {"auto", "fp32", "bf16", "fp16", "int8"}
     assert offered(script, "demo", "--sample", "v") == {"vessels"}
     assert offered(script, "models", "") == {"list", "download", "licence", "check"}
     (script.parent / "stack.tif").write_bytes(b"")

@@ -169,3 +169,29 @@ class TestOpenVino:
     def test_a_layer_that_it_is_not_told_of(self, layer: torch.nn.Module) -> None:
         with pytest.raises(UnknownLayerError, match=type(layer).__name__):
             build_graph(torch.nn.Sequential(layer), load_openvino(), (1, 8, 4, 4, 4))
+
+
+@openvino_only
+def test_ctrl_c_is_heard_after_a_network_was_dropped_in_another_thread(tmp_path: Path) -> None:
+    code = """
+import signal, sys, threading
+import torch
+from napari_nninteractive.engine.runtime.execution import Execution
+from napari_nninteractive.engine.runtime.networks import OpenVinoNetwork
+
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+layer = torch.nn.Sequential(torch.nn.Conv3d(8, 2, 3, padding=1)).eval()
+networks = [OpenVinoNetwork(layer, Execution("openvino", "fp32", "default", 1))]
+with torch.inference_mode():
+    values = torch.ones(1, 8, 16, 16, 16)
+    assert torch.allclose(networks[0](values), layer(values), atol=1e-5)
+dropping = threading.Thread(target=networks.clear)
+dropping.start()
+dropping.join()
+for _ in range(3):
+    signal.raise_signal(signal.SIGINT)
+sys.exit(0 if heard == [1, 1, 1] else 3)
+"""
+    run = subprocess.run([sys.executable, "-X", "faulthandler", "-c", code], cwd=tmp_path)
+    assert run.returncode == 0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.util
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -137,8 +140,10 @@ class OpenVinoNetwork:
         self._openvino = load_openvino()
         self._core = self._openvino.Core()
         self._shape: tuple[int, ...] = ()
-        self._request: Any = None
+        self._requests: list[Any] = []
         self._lock = threading.Lock()
+        # Let go of where it was made.
+        weakref.finalize(self, _own_thread().submit, self._requests.clear).atexit = False
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits of float32 (n, channels, z, y, x) on the CPU.
@@ -152,14 +157,22 @@ class OpenVinoNetwork:
         with self._lock:
             if self._shape != array.shape:
                 self.prepare(array.shape)
-            out: NDArray[np.float32] = self._request.infer({0: array}, share_inputs=True)[0]
+            out: NDArray[np.float32] = _own_thread().submit(self._infer, array).result()
         return torch.from_numpy(out)
 
     def prepare(self, shape: tuple[int, ...]) -> None:
         """Compile for inputs of a shape (n, channels, z, y, x)."""
         graph = build_graph(self._network, self._openvino, shape, self._ranges)
+        _own_thread().submit(self._compile, graph).result()
+        self._shape = shape
+
+    def _compile(self, graph: Any) -> None:
         compiled = self._core.compile_model(graph, "CPU", self._options())
-        self._request, self._shape = compiled.create_infer_request(), shape
+        self._requests[:] = [compiled.create_infer_request()]
+
+    def _infer(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        out: NDArray[np.float32] = self._requests[0].infer({0: array}, share_inputs=True)[0]
+        return out
 
     def _options(self) -> dict[str, Any]:
         # What int8 leaves in floating point, norms above all, need not be more exact than it is.
@@ -174,6 +187,16 @@ class OpenVinoNetwork:
             # A thread that is bound to a core waits for whoever is busy on it.
             "ENABLE_CPU_PINNING": False,
         }
+
+
+@functools.cache
+def _own_thread() -> ThreadPoolExecutor:
+    """The one thread in which OpenVINO compiles, runs and is let go of.
+
+    It gives the calling thread a stack for signals, and frees it in whichever thread drops the network: the next Ctrl+C
+    of a main thread that called it ends the process (OpenVINO 2026.4 on Linux).
+    """
+    return ThreadPoolExecutor(1, "openvino")
 
 
 def has_openvino() -> bool:
