@@ -272,11 +272,12 @@ class WorkspaceClient:
         if self._source is None:
             return
         table = self.table
+        beneath = tuple(table.labels.covered(stroke, self._source.frame))
         if not table.labels.painted(stroke, self._source.frame):
             return
         edits = tuple(
             HandEdit(frame, label, PlacedPrompt(self.new_uid(), edit))
-            for frame, label, edit in edits_of(stroke, self._source.frame)
+            for frame, label, edit in (*beneath, *edits_of(stroke, self._source.frame))
         )
         table.highest = max([table.highest, *(edit.label for edit in edits)])
         self._submit(Paint(edits))
