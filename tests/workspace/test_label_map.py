@@ -166,7 +166,6 @@ def test_what_came_beneath_since_comes_up_when_a_stroke_is_undone() -> None:
     assert labels.painted(Stroke((0, 0, 0), touched, old, new), frame)
     labels.write([], Motion.PAINTED)
     labels.write([change(1, 1, 1, frame=frame)])  # as all are shown again in a new layer
-    for motion, seen in ((Motion.UNDONE, [1, 1, 0]), (Motion.REDONE, [2, 1, 0])) * 2:
-        labels.write([], motion)
-        assert labels.array.ravel().tolist() == seen
-        assert +labels.voxels == count(labels.array)
+    labels.write([], Motion.UNDONE)
+    assert labels.array.ravel().tolist() == [1, 1, 0]
+    assert +labels.voxels == count(labels.array)

@@ -45,9 +45,8 @@ class ObjectRow:
 
 def _after(label: int, taken: Collection[int]) -> int:
     """Label after one; the first that is free where there is none any more."""
-    if label < LARGEST_LABEL:
-        return label + 1
-    return next(n for n in range(1, LARGEST_LABEL + 1) if n not in taken)
+    following = range(label + 1, LARGEST_LABEL + 1) or range(1, LARGEST_LABEL)
+    return next(n for n in following if n not in taken)
 
 
 @dataclass(slots=True, eq=False)
@@ -94,14 +93,12 @@ class ObjectTable:
 
     def next_label(self, current: int) -> int:
         """Label for another object: after all that is used, as label or number, and after the current one."""
-        taken = {current, *self.used(), *self.labels.numbers.values()}
-        return _after(max(taken), taken)
+        return _after(max(taken := {current, *self.used(), *self.labels.numbers.values()}), taken)
 
     def used(self) -> set[int]:
         """Labels of which there is something."""
-        return {n for n, count in self.labels.voxels.items() if count > 0} | {
-            n for n, count in self.prompts.items() if count > 0
-        }
+        counts = (*self.labels.voxels.items(), *self.prompts.items())
+        return {n for n, count in counts if count > 0}
 
     def free_label(self) -> int:
         """Label for a first object; the highest, if nothing was made of it."""
@@ -115,10 +112,8 @@ class ObjectTable:
         return self._new_owner(number) if label is None else label
 
     def _known_owner(self, number: int, current: int) -> int | None:
-        for label in (current, *sorted(self.used()), number):
-            if self.labels.number(label) == number:
-                return label
-        return None
+        labels = (current, *sorted(self.used()), number)
+        return next((n for n in labels if self.labels.number(n) == number), None)
 
     def _new_owner(self, number: int) -> int:
         """Give out a label for a number whose own label is taken."""
