@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,51 @@ for words, code in expected.items():
     print(found == code, found, words[:2], file=sys.stderr)
 """
 
+PANEL = """
+import os
+folder = sys.argv[1]
+os.environ["XDG_STATE_HOME"] = os.environ["NAPARI_NNINTERACTIVE_CACHE"] = folder
+sys.path.insert(0, os.environ["TESTS"])
+import numpy as np
+from pathlib import Path
+from fixtures.mouse import wait_until
+from fixtures.panels import WindowlessUser
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QApplication
+from napari_nninteractive.workspace.workspace import Workspace, estimate_cost
+app = QApplication([])
+image = np.random.default_rng(0).random((8, 40, 40)).astype(np.float32)
+shown = WindowlessUser(ViewerModel(), image, Workspace(estimate=estimate_cost))
+parts, view = shown.panel.parts, shown.panel.view
+shown.click((4, 20, 20))
+for tool in ("box", "scribble", "lasso"):
+    shown.choose(tool)
+    shown.drag([(4, 5, 5), (4, 5, 15), (4, 15, 15), (4, 15, 5)])
+shown.press("N")
+shown.paint_objects(2, [(6, 30, 30), (6, 30, 34)])
+for act in (view.prompts.undo, view.prompts.redo, view.objects.edit, view.objects.delete, view.drawing.run):
+    shown.push(act)
+parts.files.autosave()
+parts.files.save(folder + "/s.json")
+parts.files.save_table(folder + "/t.csv")
+for ending in (".nii.gz", ".nrrd", ".tif", ".zarr"):
+    parts.files.save_objects(folder + "/o" + ending)
+shown.wait()
+parts.files.open(folder + "/s.json")
+shown.wait()
+parts.files.recover()
+shown.wait()
+for name in [name for _, name in view.source.model._items if name]:
+    parts.models.choose(name)  # one that is not here asks for its licence
+    shown.wait()
+parts.models.choose_folder(folder + "/model")
+shown.wait()
+shown.choose("point")
+shown.click((2, 10, 10))
+shown.close_panel()
+print(sorted(p.name for p in Path(folder).iterdir() if p.name[:2] in ("s.", "t.", "o.")))
+"""
+
 
 def run(code: str, folder: Path, tmp_path: Path) -> tuple[str, str]:
     """Output and errors of a process that notes each attempt at the network, and fails it."""
@@ -82,6 +128,7 @@ def run(code: str, folder: Path, tmp_path: Path) -> tuple[str, str]:
         text=True,
         timeout=300,
         cwd=tmp_path,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen", "TESTS": str(Path(__file__).parent)},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
@@ -105,6 +152,15 @@ def test_the_commands_ask_for_no_network(folder: Path, tmp_path: Path) -> None:
     out, errors = run(COMMANDS, folder, tmp_path)
     assert out.splitlines()[-1] == "TRIED []"
     assert [line for line in errors.splitlines() if line.startswith("False")] == [], errors
+
+
+def test_the_panel_asks_for_no_network(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("napari")
+    out, _ = run(PANEL, folder, tmp_path)
+    assert out.splitlines()[-2:] == [
+        "['o.nii.gz', 'o.nrrd', 'o.tif', 'o.zarr', 's.json', 't.csv']",
+        "TRIED []",
+    ]
 
 
 def test_the_download_that_is_asked_for_does(folder: Path, tmp_path: Path) -> None:

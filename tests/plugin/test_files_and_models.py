@@ -18,6 +18,7 @@ from napari.components import ViewerModel
 from napari_nninteractive.core.prompts import Point
 from napari_nninteractive.engine import registry
 from napari_nninteractive.io.read import read_image
+from napari_nninteractive.session_file.files import read_session
 
 pytest_plugins = ["fixtures.hub"]
 
@@ -71,8 +72,14 @@ def test_what_a_crash_left_is_offered(windowless: Open, state_folder: Path) -> N
     wait_until(lambda: shown.status == "Recovered.")
     shown.wait()
     np.testing.assert_array_equal(shown.labels, labels)
-    assert list(state_folder.glob("*.json")) == []
+    (kept,) = state_folder.glob("*.json")
+    assert kept.name != "lost.json", "another file of its own holds the objects by now"
+    assert read_session(kept).frames[0].objects.keys() == {1}
     assert view.offer.isHidden()
+    shown.close_panel()
+    assert list(state_folder.glob("*.json")) == [kept], "they are saved nowhere else"
+    shown = windowless(IMAGE)
+    assert not shown.panel.view.offer.isHidden()
 
 
 def test_what_a_crash_left_of_several_images_is_recovered_for_each(

@@ -66,6 +66,28 @@ def test_painting_other_objects_is_undone(windowless: Open) -> None:
     assert {o.label: o.voxels for o in shown.client.objects()} == shown.voxels()
 
 
+def test_painting_takes_voxels_from_objects_beneath_too(windowless: Open) -> None:
+    shown = windowless(IMAGE)
+    shown.click((5, 6, 7))
+    first = shown.labels.copy()
+    shown.press("N")
+    shown.panel.view.objects.options["overwrite"].native.click()
+    shown.click((5, 6, 8))
+    shown.paint_objects(0, [(5, 6, 7)])
+    assert shown.labels[5, 6, 7] == 0
+    shown.push(shown.panel.view.objects.reset)
+    assert shown.labels[5, 6, 7] == 0, "it was erased by hand"
+    expected = first.copy()
+    expected[5, 6, 7] = 0
+    np.testing.assert_array_equal(shown.labels, expected)
+    source = shown.client.source
+    _, mask = shown.client.workspace.objects(source.image, source.frame)[1]
+    assert np.count_nonzero(mask.mask) == np.count_nonzero(expected)
+    for _ in range(3):
+        shown.push(shown.panel.view.prompts.undo)
+    np.testing.assert_array_equal(shown.labels, first)
+
+
 def test_nothing_is_left_of_an_object_that_was_undone(windowless: Open) -> None:
     shown = windowless(IMAGE)
     shown.click((5, 6, 7))

@@ -7,6 +7,7 @@ import base64
 import copy
 import functools
 import json
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -153,6 +154,14 @@ def point(**fields: Any) -> Callable[[dict[str, Any]], Any]:
     return lambda c: c["frames"][0]["objects"]["1"]["prompts"][0].update(fields)
 
 
+BOX = {
+    "type": "BoxPrompt",
+    "start": [3, 4, 4],
+    "stop": [4, 6, 6],
+    "positive": True,
+    "predict": True,
+}
+
 DAMAGED = [
     ("unknown field", lambda c: c.update(more=1), "more: is not known to this program"),
     ("missing field", lambda c: c["frames"][1].pop("label"), r"frames[1].label: is missing"),
@@ -174,7 +183,16 @@ DAMAGED = [
     ("label 0", lambda c: c["frames"][0].update(label=0), "frames[0].label: "),
     ("label too large", lambda c: c["frames"][0].update(label=2**32), "frames[0].label: "),
     ("label of an object", lambda c: c["names"].update({"01": ""}), "names[01]: "),
-    ("label of an object too large", lambda c: c["names"].update({"4294967296": ""}), "names[4294967296]: labels go up to 4294967295"),
+    ("label of an object too large", lambda c: c["names"].update({"2147483648": ""}), "names[2147483648]: labels go up to 2147483647"),
+    ("label beyond napari's box", lambda c: c["frames"][0].update(label=2**31), "frames[0].label: "),
+    ("label below 0", lambda c: c["frames"][0].update(label=-1), "frames[0].label: "),
+    ("label of an object below 0", lambda c: c["names"].update({"-1": ""}), "names.-1: "),
+    ("number 0", lambda c: c["numbers"].update({"1": 0}), "numbers[1]: "),
+    ("number too large", lambda c: c["numbers"].update({"1": 10**30}), "numbers[1]: "),
+    ("outline too far", point(outline=[[1e300, 2, 3, 4]]), f"{STEP}.outline[0][0]: "),
+    ("outline of too many points", point(outline=[[1, 2, 3, 4]] * 2), f"{STEP}.outline: 2 points draw no Point"),
+    ("outline of a box of one point", lambda c: c["frames"][0]["objects"]["1"].update(prompts=[BOX | {"outline": [[1, 2, 3, 4]]}]), f"{STEP}.outline: 1 points draw no BoxPrompt"),
+    ("outline without end", point(outline=[[1, 2, 3, 4]] * 10_001), f"{STEP}.outline: "),
     ("frame outside", lambda c: c["frames"][1].update(index=[3, 0, 0, 0]), "frames[1].index: lies outside the image of shape [3, 6, 8, 8]"),
     ("frame of other axes", lambda c: c["frames"][1].update(index=[0, 0, 0]), "frames[1].index: lies outside"),
     ("frame twice", lambda c: c["frames"].append(c["frames"][0]), "frames[2].index: this frame is there twice"),
@@ -209,7 +227,11 @@ def test_the_field_that_is_wrong_is_named(path: Path, change: Any, message: str)
         pytest.param(lambda p: p.write_text("[" * 200_000), "nested too deeply", id="nesting"),
         pytest.param(lambda p: p.write_text("9" * 10_000), "it is no JSON", id="digits"),
         pytest.param(lambda p: p.write_text("[NaN]"), "NaN is no number", id="NaN"),
+        pytest.param(lambda p: p.write_text("[NaN]"), r"\[0\]: ", id="NaN's place"),
         pytest.param(lambda p: p.write_text("-Infinity"), "Infinity is no number", id="infinite"),
+        pytest.param(lambda p: p.write_text('{"a": [1e400]}'), r"a\[0\]: Infinity is", id="1e400"),
+        pytest.param(lambda p: (p.unlink(), os.mkfifo(p)), "it is a named pipe", id="pipe"),
+        pytest.param(lambda p: (p.unlink(), p.symlink_to("/dev/zero")), "a device", id="device"),
         pytest.param(lambda p: p.write_text("[]"), "no saved session", id="list"),
         pytest.param(lambda p: p.write_text('{"format": "GeoJSON"}'), "'format'", id="other"),
         pytest.param(lambda p: p.write_text('{"format": []}'), "'format'", id="no text"),

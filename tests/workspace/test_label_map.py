@@ -13,7 +13,7 @@ from napari_nninteractive.workspace.labels.label_map import LabelMap
 from napari_nninteractive.workspace.labels.numbers import count, numbered
 from napari_nninteractive.workspace.labels.strokes import edits_of
 from napari_nninteractive.workspace.objects import ObjectTable
-from napari_nninteractive.workspace.values.outcome import Change
+from napari_nninteractive.workspace.values.outcome import Change, Motion
 from napari_nninteractive.workspace.values.placed import Stroke
 
 ROW = frame_of((1, 1, 8))
@@ -155,3 +155,17 @@ def test_voxels_are_counted(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None
     labels = np.random.default_rng(0).integers(0, 4, (3, 4, 5)).astype(dtype)
     assert count(labels) == {n: np.count_nonzero(labels == n) for n in (1, 2, 3)}
     assert count(np.zeros((2, 2), dtype)) == {}
+
+
+def test_what_came_beneath_since_comes_up_when_a_stroke_is_undone() -> None:
+    labels = row(0, 0, 0)
+    touched = np.array([True, False, False]).reshape(1, 1, 3)
+    old, new = labels.array.copy(), np.where(touched, 2, labels.array)
+    labels.array[...] = new
+    frame = frame_of((1, 1, 3))
+    assert labels.painted(Stroke((0, 0, 0), touched, old, new), frame)
+    labels.write([], Motion.PAINTED)
+    labels.write([change(1, 1, 1, frame=frame)])  # as all are shown again in a new layer
+    labels.write([], Motion.UNDONE)
+    assert labels.array.ravel().tolist() == [1, 1, 0]
+    assert +labels.voxels == count(labels.array)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -184,6 +186,25 @@ def test_the_table(tmp_path: Path) -> None:
     assert (tmp_path / "t.csv").read_text(encoding="utf-8") == text
     with pytest.raises(SessionError, match="another folder"):
         write_table(tmp_path / "missing" / "t.csv", rows, "µm³")
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("=1+2", "'=1+2"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("  =1", "'  =1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("a=1", "a=1"),
+        ("", ""),
+    ],
+)
+def test_no_name_is_a_formula_in_the_table(name: str, cell: str) -> None:
+    text = table([ObjectRow(1, 1, name, 10, 2.5, 3, True)], "µm³")
+    assert list(csv.reader(io.StringIO(text)))[1][2] == cell
 
 
 class Other(Bench):

@@ -110,8 +110,9 @@ class PanelParts:
     ) -> None:
         use_cache_folder(settings.cache_folder)
         self.closed = False
-        self.worker = Worker()
-        self.client = WorkspaceClient(self.worker, workspace)
+        # Autosaves have a thread of their own: predictions may take long.
+        self.worker, self.saver = Worker(), Worker()
+        self.client = WorkspaceClient(self.worker, workspace, self.saver)
         self.client.auto_run = settings.auto_run
         self.link = ViewerLink(viewer, self.client, settings.colours)
         self.prompts = PromptActions(viewer, self.client, self.link)

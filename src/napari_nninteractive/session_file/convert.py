@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_nninteractive.core.plan import plan_to_json
 from napari_nninteractive.core.prompts import (
@@ -21,6 +22,8 @@ from napari_nninteractive.core.prompts import (
 )
 from napari_nninteractive.errors import PromptError, SessionError
 from napari_nninteractive.session_file.values import (
+    FARTHEST,
+    MOST_POINTS,
     SavedFrame,
     SavedImage,
     SavedModel,
@@ -48,6 +51,13 @@ _SMALL = 1 << 22
 """Voxels that any mask may have: strokes on a small image may reach far beyond it."""
 _MOST = 1 << 34
 """Voxels that all masks of a file may have together."""
+
+_POINTS: Mapping[str, Sequence[int]] = {
+    "Point": (1,),
+    "BoxPrompt": (2, 4),
+    "Lasso": range(2, MOST_POINTS + 1),
+}
+"""How many points an outline of a prompt may have; the others have none."""
 
 _DRAWN = Scribble | Lasso | InitialMask | MaskEdit
 _Value = TypeVar("_Value")
@@ -108,6 +118,10 @@ class _Unpacker:
             return SavedStep(prompt, record.predict)
         if any(len(point) != self._axes for point in record.outline):
             raise SessionError(f"{where}.outline: its points must have {self._axes} coordinates")
+        if len(record.outline) not in _POINTS.get(record.type, ()):
+            raise SessionError(
+                f"{where}.outline: {len(record.outline)} points draw no {record.type}"
+            )
         return SavedStep(prompt, record.predict, np.asarray(record.outline, np.float64))
 
 
@@ -282,9 +296,15 @@ def _object(one: SavedObject) -> dict[str, Any]:
 
 def _step(step: SavedStep) -> dict[str, Any]:
     (record,) = plan_to_json([(step.prompt, bool(step.predicted))])
-    if step.outline is not None and len(step.outline):
+    # What the prompt itself does not need is left out where it could not be read again.
+    if step.outline is not None and _can_be_read(step.outline, record["type"]):
         record["outline"] = np.asarray(step.outline, np.float64).tolist()
     return record
+
+
+def _can_be_read(outline: NDArray[np.float64], kind: str) -> bool:
+    near = bool(np.all(np.abs(outline) <= FARTHEST))
+    return near and len(outline) in _POINTS.get(kind, ())
 
 
 def _run(run: SavedRun) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from pydantic import (
 )
 
 from napari_nninteractive.errors import SessionError
+from napari_nninteractive.session_file.values import FARTHEST, LARGEST_LABEL, MOST_POINTS
 
 __all__ = [
     "FORMAT",
-    "LARGEST_LABEL",
     "VERSION",
     "Document",
     "Edit",
@@ -41,9 +41,6 @@ __all__ = [
 ]
 
 FORMAT, VERSION = "napari-nninteractive session", 2
-LARGEST_LABEL = 2**32 - 1
-
-_FARTHEST = 2**31  # no image is that long
 _TAGGED = ("prompts", "marks")  # lists of prompts, told apart by their types
 
 
@@ -64,15 +61,15 @@ Labelled = dict[_LabelText, _Value]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _Axes = Field(min_length=2, max_length=32)
-_Coordinate = Annotated[int, Field(ge=-_FARTHEST, le=_FARTHEST)]
-_Extent = Annotated[int, Field(ge=1, le=_FARTHEST)]
+_Coordinate = Annotated[int, Field(ge=-FARTHEST, le=FARTHEST)]
+_Extent = Annotated[int, Field(ge=1, le=FARTHEST)]
 _Three = Field(min_length=3, max_length=3)
 _Voxel = Annotated[list[_Coordinate], _Three]
 _Extents = Annotated[list[_Extent], _Three]
 Shape = Annotated[list[_Extent], _Axes]
-Index = Annotated[list[Annotated[int, Field(ge=0, le=_FARTHEST)]], _Axes]
+Index = Annotated[list[Annotated[int, Field(ge=0, le=FARTHEST)]], _Axes]
 Spacing = Annotated[list[Annotated[float, Field(gt=0)]], _Three]
-_Position = Annotated[list[float], _Axes]
+_Position = Annotated[list[Annotated[float, Field(ge=-FARTHEST, le=FARTHEST)]], _Axes]
 
 
 class Record(BaseModel):
@@ -116,7 +113,10 @@ class _Done(Record):
     """One step: whether the network ran after it, and what was drawn where the prompt alone does not tell."""
 
     predict: bool
-    outline: Annotated[list[_Position], Field(min_length=1, fail_fast=True)] | None = None
+    outline: (
+        Annotated[list[_Position], Field(min_length=1, max_length=MOST_POINTS, fail_fast=True)]
+        | None
+    ) = None
 
 
 class PointStep(_Done):
@@ -188,7 +188,7 @@ class FrameRecord(Record):
     """The objects of one time point and channel."""
 
     index: Index
-    channel: Annotated[int, Field(ge=0, le=_FARTHEST)] | None
+    channel: Annotated[int, Field(ge=0, le=FARTHEST)] | None
     sha256: Sha256 | None
     label: Label
     objects: Labelled[Object]
@@ -218,7 +218,7 @@ class Run(Record):
 
     device: str
     precision: Precision
-    threads: Annotated[int, Field(ge=1, le=_FARTHEST)]
+    threads: Annotated[int, Field(ge=1, le=FARTHEST)]
     torch: str
     autozoom: bool
     config: dict[str, int | float]
@@ -235,7 +235,7 @@ class Document(Record):
     run: Run | None
     names: Labelled[str]
     numbers: Labelled[Label]
-    frames: list[FrameRecord]
+    frames: Annotated[list[FrameRecord], Field(fail_fast=True)]
 
 
 def json_schema() -> dict[str, Any]:
@@ -288,6 +288,6 @@ def _parts(place: tuple[int | str, ...]) -> Iterator[str]:
     """Spell a place in a file; where a list holds records of several types, pydantic has the type in it too."""
     for at, part in enumerate(place):
         if isinstance(part, int) or part.isdigit():
-            yield f"[{part}]"
+            yield f"[{part!s:.40}]"
         elif part != "[key]" and not (at >= 2 and place[at - 2] in _TAGGED):
-            yield f".{part}"
+            yield f".{part:.100}"

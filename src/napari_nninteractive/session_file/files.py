@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 from napari_nninteractive.core.box import Index3
 from napari_nninteractive.errors import ImageError, SessionError
 from napari_nninteractive.files import atomic_write
+from napari_nninteractive.limits import parse_json, what_is_there
 from napari_nninteractive.session_file import convert
 from napari_nninteractive.session_file.values import SavedSession
 
@@ -18,6 +21,7 @@ __all__ = ["holds_volume", "read_json", "read_session", "session_of", "write_ses
 
 _LARGEST = 1 << 29
 """Bytes of a file; masks are compressed, so that thousands of objects stay far below."""
+_SPELT = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def write_session(path: str | Path, session: SavedSession) -> None:
@@ -89,35 +93,47 @@ def read_json(path: str | Path) -> object:
         If the file cannot be read or is no JSON.
     """
     try:
-        return json.loads(_bytes_of(Path(path)).decode("utf-8-sig"), parse_constant=_refuse)
+        content = parse_json(_text_of(Path(path)), finite=False)
+    except SessionError:
+        raise
     except FileNotFoundError as error:
         raise SessionError(f"{path} cannot be read: there is no such file.") from error
-    except IsADirectoryError as error:
-        raise SessionError(f"{path} cannot be read: it is a folder.") from error
     except OSError as error:
         raise SessionError(f"{path} cannot be read: {error.strerror}.") from error
-    except RecursionError as error:
-        raise SessionError(f"{path} cannot be read: it is nested too deeply.") from error
     except MemoryError as error:
         raise SessionError(f"{path} cannot be read: it needs more memory than there is.") from error
     except ValueError as error:  # of the text, its encoding, or a number with thousands of digits
         raise SessionError(f"{path} cannot be read: it is no JSON ({error}).") from error
+    _refuse_odd_numbers(content, path)
+    return content
 
 
-def _bytes_of(path: Path) -> bytes:
-    """Content of a file, which may be a pipe whose size nobody knows."""
-    parts, size = [], 0
+def _text_of(path: Path) -> str:
+    """Content of a regular file: a pipe may never end."""
+    kind = what_is_there(path)
+    if kind:
+        raise SessionError(f"{path} cannot be read: it is {kind}.")
     with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            size += len(part)
-            if size > _LARGEST:
-                raise ValueError(f"it has more than {_LARGEST >> 20} MiB")
-            parts.append(part)
-    return b"".join(parts)
+        content = file.read(min(os.fstat(file.fileno()).st_size, _LARGEST) + 1)
+    if len(content) > _LARGEST:
+        raise ValueError(f"it has more than {_LARGEST >> 20} MiB")
+    return content.decode("utf-8-sig")
 
 
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is no number")
+def _refuse_odd_numbers(content: object, path: str | Path) -> None:
+    """Refuse NaN and infinite numbers, which JSON does not have but Python reads; the field is named."""
+    left = [("", content)]
+    while left:
+        place, value = left.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            where = place.removeprefix(".") or "it"
+            raise SessionError(
+                f"{path} cannot be read: {where}: {_SPELT[str(value)]} is no number."
+            )
+        if isinstance(value, dict):
+            left += [(f"{place}.{key:.100}", inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            left += [(f"{place}[{at}]", inner) for at, inner in enumerate(value)]
 
 
 def session_of(content: object, name: str, volume_shape: Index3 | None = None) -> SavedSession:

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from napari_nninteractive.core.prompts import MaskEdit, Prompt
 
 __all__ = [
+    "FARTHEST",
+    "LARGEST_LABEL",
+    "MOST_POINTS",
     "SavedFrame",
     "SavedImage",
     "SavedModel",
@@ -21,6 +24,13 @@ __all__ = [
     "SavedSession",
     "SavedStep",
 ]
+
+LARGEST_LABEL = 2**31 - 1
+"""Of an object, and of the number that it is shown with: what napari's box for a label takes."""
+FARTHEST = 2**31
+"""Of a coordinate from 0; no image is that long."""
+MOST_POINTS = 10_000
+"""Of an outline."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,6 +18,7 @@ from psygnal import Signal
 
 from napari_nninteractive.core.prompts import InitialMask, Prompt, flipped
 from napari_nninteractive.errors import Cancelled, NNInteractiveError, PromptError
+from napari_nninteractive.session_file.values import LARGEST_LABEL
 from napari_nninteractive.workspace.labels.label_map import LabelMap
 from napari_nninteractive.workspace.labels.strokes import edits_of
 from napari_nninteractive.workspace.objects import ObjectRow, ObjectTable
@@ -51,7 +52,6 @@ from napari_nninteractive.workspace.workspace import Workspace
 
 __all__ = ["WorkspaceClient"]
 
-_LARGEST = 2**31 - 1  # what napari's box for a label takes
 _NO_IMAGE = "There is no image to segment: open one, then choose it at the top."
 
 
@@ -64,6 +64,8 @@ class WorkspaceClient:
         Runs the commands.
     workspace : Workspace, optional
         Where they are run; with the real models by default.
+    saver : WorkerLike, optional
+        Runs what must not wait for them; the same by default.
 
     Attributes
     ----------
@@ -82,9 +84,14 @@ class WorkspaceClient:
     frame_wanted = Signal(object)  # Frame to go to
     choice_refused = Signal(object)  # ModelChoice that goes on in its place
 
-    def __init__(self, worker: WorkerLike, workspace: Workspace | None = None) -> None:
+    def __init__(
+        self,
+        worker: WorkerLike,
+        workspace: Workspace | None = None,
+        saver: WorkerLike | None = None,
+    ) -> None:
         self._workspace = workspace or Workspace()
-        self._queue = CommandQueue(worker, self._workspace)
+        self._queue = CommandQueue(worker, self._workspace, saver)
         self._choice = ModelChoice()
         self._source: ImageSource | None = None
         self._target: LabelTarget | None = None
@@ -265,11 +272,12 @@ class WorkspaceClient:
         if self._source is None:
             return
         table = self.table
+        beneath = tuple(table.labels.covered(stroke, self._source.frame))
         if not table.labels.painted(stroke, self._source.frame):
             return
         edits = tuple(
             HandEdit(frame, label, PlacedPrompt(self.new_uid(), edit))
-            for frame, label, edit in edits_of(stroke, self._source.frame)
+            for frame, label, edit in (*beneath, *edits_of(stroke, self._source.frame))
         )
         table.highest = max([table.highest, *(edit.label for edit in edits)])
         self._submit(Paint(edits))
@@ -329,14 +337,18 @@ class WorkspaceClient:
         self._submit(Delete(label))
 
     def restore(
-        self, objects: Restore, names: Mapping[int, str], numbers: Mapping[int, int]
+        self,
+        objects: Restore,
+        names: Mapping[int, str],
+        numbers: Mapping[int, int],
+        then: Callable[[], object] = lambda: None,
     ) -> None:
-        """Bring objects of a saved session back, as one action; existing ones keep their voxels."""
+        """Bring objects of a saved session back, as one action; existing ones keep their voxels. Tells `then`."""
         table = self.table
         table.names.update(names)
         labels = [label for _, label in objects.objects]
         table.highest = max([table.highest, *labels, *objects.current.values()])
-        self._submit(objects)
+        self._submit(objects, then)
         self.set_numbers(numbers)
 
     def rename(self, label: int, name: str) -> None:
@@ -352,9 +364,9 @@ class WorkspaceClient:
         PromptError
             If the number is not at least 1, or too large for a layer.
         """
-        if not 0 < number <= _LARGEST:
+        if not 0 < number <= LARGEST_LABEL:
             raise PromptError(
-                f"{number} is no number for an object: take one from 1 to {_LARGEST}."
+                f"{number} is no number for an object: take one from 1 to {LARGEST_LABEL}."
             )
         if self.table.labels.number(label) != number:
             self.set_numbers({label: number})
@@ -398,10 +410,19 @@ class WorkspaceClient:
 
         self._queue.work(make, done, failed)
 
+    def work_beside(
+        self,
+        make: Callable[[], Any],
+        then: Callable[[Any], object],
+        failed: Callable[[BaseException], object],
+    ) -> None:
+        """Make something on another thread at once, whatever the worker does, then go on with it here."""
+        self._queue.work_beside(make, then, failed)
+
     # Commands and what comes of them
 
-    def _submit(self, command: Command | None) -> None:
-        """Queue a command for what is open."""
+    def _submit(self, command: Command | None, then: Callable[[], object] = lambda: None) -> None:
+        """Queue a command for what is open; `then` is told if it succeeded."""
         if self._source is None or self._target is None:
             self.failed.emit(PromptError(_NO_IMAGE))
             return
@@ -416,7 +437,12 @@ class WorkspaceClient:
             self.overwrite,
             self.probability,
         )
-        self._queue.submit(job, self._done, self._failed, self.progressed.emit)
+
+        def done(job: Job, outcome: CommandOutcome) -> None:
+            self._done(job, outcome)
+            then()
+
+        self._queue.submit(job, done, self._failed, self.progressed.emit)
         self.changed.emit()
 
     def _done(self, job: Job, outcome: CommandOutcome) -> None:

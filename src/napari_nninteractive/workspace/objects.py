@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from napari_nninteractive.core.frame import Frame
+from napari_nninteractive.session_file.values import LARGEST_LABEL
 from napari_nninteractive.workspace.labels.label_map import LabelMap
 
 __all__ = ["ObjectRow", "ObjectTable"]
@@ -40,6 +41,12 @@ class ObjectRow:
     volume: float
     prompts: int
     current: bool
+
+
+def _after(label: int, taken: Collection[int]) -> int:
+    """Label after one; the first that is free where there is none any more."""
+    following = range(label + 1, LARGEST_LABEL + 1) or range(1, LARGEST_LABEL)
+    return next(n for n in following if n not in taken)
 
 
 @dataclass(slots=True, eq=False)
@@ -86,18 +93,17 @@ class ObjectTable:
 
     def next_label(self, current: int) -> int:
         """Label for another object: after all that is used, as label or number, and after the current one."""
-        return 1 + max([current, *self.used(), *self.labels.numbers.values()])
+        return _after(max(taken := {current, *self.used(), *self.labels.numbers.values()}), taken)
 
     def used(self) -> set[int]:
         """Labels of which there is something."""
-        return {n for n, count in self.labels.voxels.items() if count > 0} | {
-            n for n, count in self.prompts.items() if count > 0
-        }
+        counts = (*self.labels.voxels.items(), *self.prompts.items())
+        return {n for n, count in counts if count > 0}
 
     def free_label(self) -> int:
         """Label for a first object; the highest, if nothing was made of it."""
         if self.highest in self.used() | self.drawn:
-            return self.highest + 1
+            return _after(self.highest, self.used() | self.drawn)
         return max(self.highest, 1)
 
     def owner(self, number: int, current: int) -> int:
@@ -106,16 +112,15 @@ class ObjectTable:
         return self._new_owner(number) if label is None else label
 
     def _known_owner(self, number: int, current: int) -> int | None:
-        for label in (current, *sorted(self.used()), number):
-            if self.labels.number(label) == number:
-                return label
-        return None
+        labels = (current, *sorted(self.used()), number)
+        return next((n for n in labels if self.labels.number(n) == number), None)
 
     def _new_owner(self, number: int) -> int:
         """Give out a label for a number whose own label is taken."""
-        self.highest = max([self.highest, *self.used()]) + 1
-        self.labels.numbers[self.highest] = number
-        return self.highest
+        label = _after(max([self.highest, *self.used()]), self.used() | self.drawn)
+        self.highest = max(self.highest, label)
+        self.labels.numbers[label] = number
+        return label
 
     def set_numbers(self, numbers: Mapping[int, int]) -> bool:
         """Show objects with these numbers, the others with theirs. Returns whether voxels look different then."""

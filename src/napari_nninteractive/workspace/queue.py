@@ -95,10 +95,15 @@ class CommandQueue:
         Runs them.
     workspace : Workspace
         What they run on.
+    saver : WorkerLike, optional
+        Runs what must not wait for them; the same by default.
     """
 
-    def __init__(self, worker: WorkerLike, workspace: Workspace) -> None:
+    def __init__(
+        self, worker: WorkerLike, workspace: Workspace, saver: WorkerLike | None = None
+    ) -> None:
         self._worker, self._workspace = worker, workspace
+        self._saver = saver or worker
         self._pending: list[Job] = []
         self._running: set[object] = set()
 
@@ -148,6 +153,15 @@ class CommandQueue:
         """Make something on the worker's thread, in order with the jobs, then go on with it here."""
         self._start(lambda _: make(), then, failed, lambda _: None)
 
+    def work_beside(
+        self,
+        make: Callable[[], Any],
+        then: Callable[[Any], object],
+        failed: Callable[[BaseException], object],
+    ) -> None:
+        """Make something without waiting for the jobs, then go on with it here."""
+        self._start(lambda _: make(), then, failed, lambda _: None, self._saver)
+
     def forget(self) -> None:
         """Regard no job as pending any more; those that are on their way still run."""
         self._pending.clear()
@@ -165,6 +179,7 @@ class CommandQueue:
     def close(self) -> None:
         """Drop all jobs, and end the worker."""
         self._worker.close()
+        self._saver.close()
         self._pending.clear()
         self._running.clear()
 
@@ -174,6 +189,7 @@ class CommandQueue:
         done: Callable[[Any], object],
         failed: Callable[[BaseException], object],
         progress: Callable[[Any], None],
+        worker: WorkerLike | None = None,
     ) -> None:
         token = object()
         self._running.add(token)
@@ -182,7 +198,7 @@ class CommandQueue:
             self._running.discard(token)
             act(value)
 
-        self._worker.submit(
+        (worker or self._worker).submit(
             run, lambda value: ended(done, value), lambda error: ended(failed, error), progress
         )
 

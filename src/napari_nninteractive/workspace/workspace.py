@@ -1,7 +1,8 @@
 """All objects of all images: commands in, what they changed out; one history for each image.
 
 It stands on the engine's pure steps, as the `InferenceSession` does. What is there is replaced by a single assignment
-at the end of a command that succeeded. Not for several threads at once.
+at the end of a command that succeeded. Commands are not for several threads at once; what is there may be read from
+another one meanwhile, to be saved.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ class Workspace:
     def forget(self, image: str) -> None:
         """Drop all objects of an image."""
         for table in (self._histories, self._hashes):
-            for key in [key for key in table if key[0] == image]:
+            for key in [key for key in list(table) if key[0] == image]:
                 del table[key]  # type: ignore[arg-type]  # of either
         if self._opened is not None and self._opened.image == image:
             self._opened = self._state = None
@@ -256,10 +257,13 @@ class Workspace:
                 out[label] = one, edit
         return out
 
-    def sha256(self, image: str, frame: Frame) -> str | None:
-        """`Volume.sha256` of a time point that was open; reads all of the volume the first time. None for others."""
+    def sha256(self, image: str, frame: Frame, *, known: bool = False) -> str | None:
+        """`Volume.sha256` of a time point that was open; reads all of the volume the first time. None for others.
+
+        With `known`, None too where it was not computed yet.
+        """
         opened = self._opened
-        if opened is not None and (opened.image, opened.frame) == (image, frame):
+        if not known and opened is not None and (opened.image, opened.frame) == (image, frame):
             self._hashes[image, frame] = opened.volume.sha256()
         return self._hashes.get((image, frame))
 

@@ -38,6 +38,8 @@ _SESSION = "Session (*.nni.json);;All files (*)"
 _TABLE = "Table (*.csv);;All files (*)"
 _OFFER = "napari ended too early the last time. Your objects were kept: open their image first."
 
+_NOTHING_ELSE = "napari ended too early the last time. What is left of that cannot be read. "
+
 
 class FileActions:
     """Asks for file names, and tells what was written.
@@ -140,7 +142,12 @@ class FileActions:
         data, attributes, _ = layers.objects.layer.as_layer_data_tuple()
         write = write_labels_zarr if path.lower().endswith(".zarr") else write_labels
         self.started.emit()
-        self._client.work(lambda: write(path, data, attributes), lambda _: self._saved(Path(path)))
+
+        def written(_: object) -> None:
+            self._saved_work.note_saved()
+            self._saved(Path(path))
+
+        self._client.work(lambda: write(path, data, attributes), written)
 
     # Recovery
 
@@ -154,12 +161,21 @@ class FileActions:
         if self._link.image is not None and self._client.source is not None:
             try:
                 self._saved_work.autosave(self._name())
-            except (NNInteractiveError, OSError) as error:
+            except NNInteractiveError as error:
                 self.failed.emit(error)
 
     def look_for_lost_work(self) -> None:
         """Offer what a crash left behind, if there is something."""
-        self._offer = _OFFER if self._saved_work.recoverable() else ""
+        try:
+            lost = self._saved_work.recoverable()
+        except NNInteractiveError as error:
+            self.failed.emit(error)
+            lost = []
+        unreadable = self._saved_work.unreadable
+        if lost and all(path in unreadable for path in lost):
+            self._offer = _NOTHING_ELSE + " ".join(unreadable[path] for path in lost)
+        else:
+            self._offer = _OFFER if lost else ""
         self.offer_changed.emit()
 
     def recover(self) -> None:
@@ -173,8 +189,11 @@ class FileActions:
 
     def forget(self) -> None:
         """Delete what a crash left behind."""
-        for path in self._saved_work.recoverable():
-            self._saved_work.discard(path)
+        try:
+            for path in self._saved_work.recoverable():
+                self._saved_work.discard(path)
+        except NNInteractiveError as error:
+            self.failed.emit(error)
         self._offer = ""
         self.offer_changed.emit()
 

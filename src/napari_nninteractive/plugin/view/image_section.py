@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_nninteractive.plugin.view.state import PanelState
-from napari_nninteractive.plugin.view.widgets import ChoiceBox, make_section, wrapped
+from napari_nninteractive.plugin.view.widgets import ChoiceBox, make_section, plain, wrapped
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -26,12 +26,12 @@ class ImageSection(QWidget):
             "What finds the objects; the built-in model needs no download"
         )
         self.device: ChoiceBox[str] = ChoiceBox("Where it computes")
-        self._channel_name = QLabel("Channel")
+        self._channel_name = plain("Channel")
         self._fact = wrapped()
         column, grid = make_section(self), QGridLayout()
         grid.setSpacing(4)
         grid.setColumnStretch(1, 1)
-        names = (QLabel("Image"), self._channel_name, QLabel("Model"), QLabel("Compute on"))
+        names = (plain("Image"), self._channel_name, plain("Model"), plain("Compute on"))
         boxes = [box.native for box in (self.image, self.channel)]
         boxes += [box.native for box in (self.model, self.device)]
         for row, (name, box) in enumerate(zip(names, boxes, strict=True)):

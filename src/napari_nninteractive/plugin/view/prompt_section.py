@@ -75,7 +75,7 @@ class PromptSection(QWidget):
 
     def show_state(self, state: PanelState) -> None:
         """Show the prompts."""
-        self._title.setText(f"<b>Prompts of {state.object_name}</b>")
+        self._title.setText(f"Prompts of {state.object_name}")
         self.undo.setEnabled(state.can_undo)
         self.redo.setEnabled(state.can_redo)
         if state.prompts is not None and state.prompts != self._shown:

@@ -8,7 +8,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from magicgui.widgets import ComboBox
 from psygnal import Signal
-from qtpy.QtCore import QSignalBlocker
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QAbstractButton,
     QComboBox,
@@ -31,6 +31,7 @@ __all__ = [
     "make_choice",
     "make_row",
     "make_section",
+    "plain",
     "wrapped",
 ]
 
@@ -39,14 +40,25 @@ T = TypeVar("T")
 
 def heading(text: str) -> QLabel:
     """Title of a part."""
-    label = QLabel(f"<b>{text}</b>")
+    label = plain(text)
+    font = label.font()
+    font.setBold(True)
+    label.setFont(font)
     label.setContentsMargins(0, 4, 0, 0)
+    return label
+
+
+def plain(text: str = "") -> QLabel:
+    """Label that shows any text as it is: names from files may look like markup, which Qt would follow."""
+    label = QLabel()
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setText(text)
     return label
 
 
 def wrapped() -> QLabel:
     """Text that wraps and never widens the panel."""
-    label = QLabel()
+    label = plain()
     label.setWordWrap(True)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     return label

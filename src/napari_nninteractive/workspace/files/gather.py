@@ -30,8 +30,13 @@ __all__ = ["labelled_frames", "saved_engine", "saved_frame"]
 _SLAB = 1 << 22  # voxels looked at in one go
 
 
-def saved_frame(workspace: Workspace, image: str, frame: Frame, labels: Any) -> SavedFrame:
-    """All objects of a time point: those that were made here, and those that only the label map holds."""
+def saved_frame(
+    workspace: Workspace, image: str, frame: Frame, labels: Any, *, hashed: bool = True
+) -> SavedFrame:
+    """All objects of a time point: those that were made here, and those that only the label map holds.
+
+    Without `hashed` the volume is not read for its hash, which is given if it is known already.
+    """
     made, pieces = workspace.objects(image, frame), _pieces(labels, frame)
     objects = {}
     for label in sorted(made.keys() | pieces.keys()):
@@ -43,7 +48,8 @@ def saved_frame(workspace: Workspace, image: str, frame: Frame, labels: Any) -> 
             for step, placed in zip(one.steps, one.placed, strict=True)
         )
         objects[label] = SavedObject(steps, mask, pieces.get(label))
-    current, sha256 = workspace.current(image, frame), workspace.sha256(image, frame)
+    current = workspace.current(image, frame)
+    sha256 = workspace.sha256(image, frame, known=not hashed)
     return SavedFrame(frame.index, frame.channel, current, objects, sha256)
 
 
@@ -78,9 +84,9 @@ def _pieces(labels: Any, frame: Frame) -> dict[int, MaskEdit]:
             if found is not None:
                 box = Box.from_slices(found).shift((start, 0, 0))
                 boxes[label] = boxes.get(label, box).union(box)
-    return {
-        label: MaskEdit(frame.read(labels, box) == label, box.start) for label, box in boxes.items()
-    }
+    masks = {label: (frame.read(labels, box) == label, box) for label, box in boxes.items()}
+    # While this is read, the thread of the window may write into it.
+    return {label: MaskEdit(mask, box.start) for label, (mask, box) in masks.items() if mask.any()}
 
 
 def _slabs(labels: Any, frame: Frame) -> Iterator[tuple[int, NDArray[np.int64]]]:

@@ -12,16 +12,26 @@ from napari_nninteractive.workspace.objects import ObjectRow
 
 __all__ = ["table", "write_table"]
 
+_FORMULA = tuple(
+    "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+)  # what spreadsheets take for the beginning of a formula
+
 
 def table(rows: list[ObjectRow], unit: str) -> str:
-    """Objects as CSV with a header; volumes in a unit."""
+    """Objects as CSV with a header; volumes in a unit. Names that a spreadsheet would compute get an apostrophe."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id", "number", "name", "voxels", f"volume ({unit})", "prompts"])
     writer.writerows(
-        [r.label, r.number, r.name, r.voxels, f"{r.volume:.6g}", r.prompts] for r in rows
+        [r.label, r.number, _harmless(r.name), r.voxels, f"{r.volume:.6g}", r.prompts] for r in rows
     )
     return text.getvalue()
+
+
+def _harmless(name: str) -> str:
+    """Name that no spreadsheet takes for a formula, which may run programs and fetch pages."""
+    begins = name.lstrip()[:1]
+    return f"'{name}" if name[:1] in _FORMULA or begins in _FORMULA else name
 
 
 def write_table(path: str | Path, rows: list[ObjectRow], unit: str) -> None:

@@ -7,7 +7,7 @@ Objects that want it too lie beneath, and come up where those above withdraw. Pa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import EllipsisType
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.frame import Frame
+from napari_nninteractive.core.prompts import MaskEdit
 from napari_nninteractive.workspace.labels.numbers import count, difference, dtype_for, numbered
 from napari_nninteractive.workspace.labels.overlaps import Beneath, Patch, inserted, removed
 from napari_nninteractive.workspace.labels.strokes import parts_of
@@ -162,6 +163,17 @@ class LabelMap:
         if patches:
             self._painted.append(patches)
         return bool(patches)
+
+    def covered(self, stroke: Stroke, frame: Frame) -> Iterator[tuple[Frame, int, MaskEdit]]:
+        """Give what objects beneath others lose by a stroke that `painted` is not told of yet, as `edits_of` does."""
+        for at, box, old, new in parts_of(stroke, frame):
+            beneath = self._beneath.get(at)
+            if beneath is None:
+                continue
+            stack = beneath.read(box)
+            lost = np.where((old != new) & (stack != new), stack, 0)
+            for label in np.unique(lost[lost != 0]).tolist():
+                yield at, int(label), MaskEdit((lost == label).any(axis=0), box.start, False)
 
     def dropped(self) -> None:
         """Forget the oldest stroke that waits for its command, which failed."""

@@ -130,10 +130,24 @@ class Patch:
         out = _of_levels(stack, max(len(stack), len(becomes)))
         here = out[:, where]
         same = (here[0] == was[0]) | (here[0] == 0)
-        values = np.zeros_like(here)
-        values[: len(becomes)] = becomes
-        out[:, where] = np.where(same, values, here)
+        # Objects that came beneath since, as when all are shown again in a new layer, stay.
+        since = np.where(_in(here, was) | _in(here, becomes), 0, here)
+        values = _packed(np.concatenate([becomes, since]))
+        out, here = (_of_levels(v, max(len(v), len(values))) for v in (out, here))
+        out[:, where] = np.where(same, _of_levels(values, len(here)), here)
         return out
+
+
+def _in(labels: NDArray[np.uint32], known: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Which labels (levels, voxels) are among the known ones of their voxel."""
+    return np.asarray((labels[:, np.newaxis] == known[np.newaxis]).any(axis=1))
+
+
+def _packed(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Labels (levels, voxels) without gaps, and without levels that nothing is in."""
+    order = np.argsort(labels == 0, axis=0, kind="stable")
+    packed = np.take_along_axis(labels, order, axis=0)
+    return packed[: max(1, np.count_nonzero(packed.any(axis=1)))]
 
 
 def _of_levels(stack: Stack, levels: int) -> Stack:
