@@ -40,14 +40,16 @@ class EngineConfig:
         Slices are at most so many times as far apart as voxels in them at the finest working resolution: half of the
         scenes that the built-in model learned from are isotropic, few have more than 3.
     working_fill : float
-        Part of the patch up to which the object found at a click may extend at a working resolution coarser than the
-        image's.
+        Part of the patch up to which the object found at a click may extend at the working resolution that is chosen.
     working_border : float
         Part of a face of the patch that the object found at a click may cover: of more, too much lies outside, and the
         working resolution is too fine for it.
     working_growth : float
         From one working resolution to the next coarser one the size found may grow by this power of their ratio: what
         grows more is not seen better but is something else.
+    working_certainty : float
+        Dice that the network expects by its own probabilities of an object of which it is sure. Full resolution is left
+        only for such a one, and kept for such a one though slices are thicker than `working_anisotropy`.
     finest_bytes : int
         Bytes of a region at full resolution up to which it is read from the finest level of a pyramid, as published;
         for larger ones a coarser level that still has the resolution, where there is one. Values differ a little
@@ -73,6 +75,7 @@ class EngineConfig:
     working_fill: float = 0.95
     working_border: float = 1 / 6
     working_growth: float = 1.5
+    working_certainty: float = 0.9
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -99,6 +102,7 @@ class EngineConfig:
             "working_fill must lie in (0, 1]": 0 < self.working_fill <= 1,
             "working_border must lie in [0, 1]": 0 <= self.working_border <= 1,
             "working_growth must not be negative": self.working_growth >= 0,
+            "working_certainty must lie in [0, 1]": 0 <= self.working_certainty <= 1,
         }
         for rule, holds in rules.items():
             if not holds:

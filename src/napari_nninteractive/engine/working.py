@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -152,20 +153,76 @@ def _choose(
         return resolution_of_extent(last.bounds.clip(volume.shape), choices, patch, config)
     if not last.positive:
         return choices[0]
+    full = WorkingResolution()
+    # Thick slices alone are no reason to look from further away at what is well seen.
+    if choices[0] != full and _found(predictor, full, prompts, monitor, looks).is_sure(config):
+        return full
+    nearest: _Found | None = None
     before: tuple[float, WorkingResolution] | None = None
-    for resolution in choices:
-        size, fits = _found(predictor, resolution, prompts, monitor, looks)
-        if fits:
+    for resolution in _showing_more(choices, volume.shape, patch):
+        found = _found(predictor, resolution, prompts, monitor, looks)
+        nearest = nearest or found
+        if choices[0] == full != resolution:
+            settles = found.fits(config) and found.is_better(nearest, config)
+        else:
+            settles = found.fits(config)
+        if settles:
             most = before and before[0] * _step(before[1], resolution) ** config.working_growth
             # What grows as quickly as the view is no object, but all that the view holds.
-            return WorkingResolution() if most and size > most else resolution
-        before = size, resolution
-    return WorkingResolution()
+            return full if most and found.size > most else resolution
+        before = found.size, resolution
+    return full
+
+
+def _showing_more(
+    choices: Sequence[WorkingResolution], shape: Index3, patch: Index3
+) -> Iterator[WorkingResolution]:
+    """Resolutions up to the first of which one patch is as large as the image: further away nothing more is seen."""
+    for resolution in choices:
+        yield resolution
+        if all(n <= p for n, p in zip(resolution.shape(shape), patch, strict=True)):
+            return
 
 
 def _step(nearer: WorkingResolution, farther: WorkingResolution) -> float:
     """How many times as far away one is as the other."""
     return max(b / a for a, b in zip(nearer.zoom, farther.zoom, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the network finds at a click at one working resolution.
+
+    Attributes
+    ----------
+    size : float
+        Voxels of the image; 0 where it finds nothing.
+    extent : float
+        Part of the patch that it fills, along the axis along which it fills most.
+    cut : float
+        Largest part of a face of the patch that it covers where the image goes on.
+    certainty : float
+        Dice that the network expects of it by its own probabilities.
+    """
+
+    size: float = 0.0
+    extent: float = 0.0
+    cut: float = 0.0
+    certainty: float = 0.0
+
+    def fits(self, config: EngineConfig) -> bool:
+        """Whether it lies well inside the patch."""
+        inside = self.extent < config.working_fill and self.cut <= config.working_border
+        return self.size > 0 and inside
+
+    def is_better(self, nearer: _Found, config: EngineConfig) -> bool:
+        """Whether it is reason enough to leave full resolution, where less than the whole object was found."""
+        return self.size >= nearer.size and self.certainty >= config.working_certainty
+
+    def is_sure(self, config: EngineConfig) -> bool:
+        """Whether it fits with the context that a first view must show, and the network is sure of it."""
+        close = self.extent <= 1 - config.context_fraction
+        return self.fits(config) and close and self.certainty >= config.working_certainty
 
 
 def _found(
@@ -174,9 +231,9 @@ def _found(
     prompts: Sequence[Prompt],
     monitor: Monitor,
     looks: list[Pass],
-) -> tuple[float, bool]:
-    """Voxels of the image that the network finds at the last point, and whether they lie well inside its patch."""
-    here, config = _at(predictor, resolution), predictor.config
+) -> _Found:
+    """What the network finds at the last point."""
+    here = _at(predictor, resolution)
     mapped = tuple(resolution.prompt(p) for p in prompts)
     at, patch, shape = mapped[-1].bounds.start, here.reader.patch, here.reader.volume.shape
     view = View.at(at, 1.0, patch)
@@ -186,21 +243,40 @@ def _found(
     monitor.report("look", len(looks), None)
     # What the network makes of the emptiness beyond the image does not count.
     seen = view.region.clip(shape)
-    mask = (logits[1] > logits[0])[seen.relative_to(view.region).slices].cpu().numpy()
+    values = torch.softmax(logits.float(), dim=0)[1][seen.relative_to(view.region).slices]
+    clicked = (at[0] - seen.start[0], at[1] - seen.start[1], at[2] - seen.start[2])
+    return _measured(values.cpu().numpy(), clicked, seen, (patch, shape), resolution)
+
+
+def _measured(
+    values: NDArray[np.float32],
+    clicked: Index3,
+    seen: Box,
+    shapes: tuple[Index3, Index3],
+    resolution: WorkingResolution,
+) -> _Found:
+    """Measures of the part of a field of probabilities that was clicked."""
+    (patch, shape), mask = shapes, values > 0.5
     parts, _ = ndimage.label(mask)
-    part = parts[tuple(a - b for a, b in zip(at, seen.start, strict=True))]
-    object_ = parts == part
-    if not part:
-        return 0.0, False
-    # At full resolution AutoZoom goes on where more of the object is seen than that.
-    fill = config.working_fill if not resolution.is_full else float("inf")
+    if not parts[clicked]:
+        return _Found()
+    object_ = parts == parts[clicked]
     box = Box.of_mask(object_) or Box.EMPTY
-    fits = all(n < fill * p for n, p in zip(box.shape, patch, strict=True))
-    for axis in range(3):
-        for side, open_ in ((0, seen.start[axis] > 0), (-1, seen.stop[axis] < shape[axis])):
-            face = object_.take(side, axis=axis)
-            fits &= not open_ or np.count_nonzero(face) <= config.working_border * face.size
-    return float(np.count_nonzero(object_)) * float(np.prod(resolution.zoom)), fits
+    cuts = [
+        float(object_.take(side, axis=axis).mean())
+        for axis in range(3)
+        for side, open_ in ((0, seen.start[axis] > 0), (-1, seen.stop[axis] < shape[axis]))
+        if open_
+    ]
+    count = float(np.count_nonzero(object_))
+    # Other objects that the network sees beside it say nothing about how sure it is of this one.
+    expected = float(values[object_ | ~mask].sum())
+    return _Found(
+        size=count * float(np.prod(resolution.zoom)),
+        extent=max(n / p for n, p in zip(box.shape, patch, strict=True)),
+        cut=max(cuts, default=0.0),
+        certainty=2 * float(values[object_].sum()) / (count + expected),
+    )
 
 
 def _in_image(done: Pass, resolution: WorkingResolution) -> Pass:
