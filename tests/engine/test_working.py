@@ -23,7 +23,7 @@ import napari_nninteractive as nni
 from napari_nninteractive.core.box import Box
 from napari_nninteractive.core.working import WorkingResolution
 from napari_nninteractive.engine.engine import Engine
-from napari_nninteractive.engine.working import resolution_of_extent, resolutions
+from napari_nninteractive.engine.resolutions import anisotropic, resolution_of_extent, resolutions
 
 WORKING = nni.EngineConfig(max_working_zoom=8)
 PATCH = (24, 24, 24)
@@ -42,8 +42,19 @@ def ball(by: int) -> np.ndarray:
 def zooms(
     spacing: tuple[float, ...], shape: tuple[int, int, int], most: int
 ) -> list[tuple[int, ...]]:
-    config = nni.EngineConfig(max_working_zoom=most)
+    config = nni.EngineConfig(max_working_zoom=most, working_anisotropy=3.0)
     return [r.zoom for r in resolutions(spacing, shape, config)]
+
+
+def test_those_with_slices_further_apart_come_before() -> None:
+    for spacing, expected in (
+        ((1, 1, 1), []),
+        ((4, 1, 1), [(1, 1, 1)]),
+        ((9, 1, 1), [(1, 1, 1), (1, 2, 2), (1, 3, 3)]),
+    ):
+        found = anisotropic(spacing, (9, 9, 9), WORKING)
+        assert [r.zoom for r in found] == expected
+        assert not set(found) & set(resolutions(spacing, (9, 9, 9), WORKING))
 
 
 @pytest.mark.parametrize(
@@ -219,6 +230,7 @@ def test_nothing_is_looked_at_from_further_away_than_the_whole_image() -> None:
         {"working_border": 2},
         {"working_growth": -1},
         {"working_certainty": 2},
+        {"working_sure_fill": 0},
     ],
 )
 def test_thresholds_are_checked(change: dict[str, float]) -> None:

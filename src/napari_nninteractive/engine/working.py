@@ -19,68 +19,21 @@ from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.core.prompts import Point, Prompt
 from napari_nninteractive.core.view import View, Zoom3
 from napari_nninteractive.core.working import WorkingResolution
-from napari_nninteractive.engine.config import EngineConfig
+from napari_nninteractive.engine.found import Found, measured
 from napari_nninteractive.engine.history import edits
 from napari_nninteractive.engine.predict import Canvas, Outcome, Predictor
+from napari_nninteractive.engine.resolutions import (
+    anisotropic,
+    resolution_of_extent,
+    resolutions,
+    showing_more,
+)
 from napari_nninteractive.engine.results import Monitor, Pass
 from napari_nninteractive.engine.store import ChunkStore
 
-__all__ = ["predict", "resolution_of_extent", "resolutions"]
+__all__ = ["predict"]
 
-# Distances that are tried, as multiples of the finest step: each at most twice as far as the one before.
-_STEPS = (1, 2, 3, 4, 6, 8, 12, 16)
 _SLAB_VOXELS = 1 << 23  # voxels of the image enlarged at once: 32 MiB of float32
-
-
-def resolutions(
-    spacing: Sequence[float], shape: Index3, config: EngineConfig
-) -> tuple[WorkingResolution, ...]:
-    """Working resolutions to choose from, the finest first.
-
-    Steps are equal along all axes as far as whole voxels allow, and never finer than the image's. The finest is that in
-    which slices are at most ``config.working_anisotropy`` times as far apart as voxels in them.
-
-    Parameters
-    ----------
-    spacing : sequence of float
-        Size of a voxel along (z, y, x).
-    shape : tuple of int
-        Voxels (z, y, x) of the image.
-    config : EngineConfig
-        Thresholds.
-
-    Returns
-    -------
-    tuple of WorkingResolution
-        At least one, all different.
-    """
-    sizes = [s for s, n in zip(spacing, shape, strict=True) if n > 1] or list(spacing)
-    finest, coarsest = min(sizes), max(sizes)
-    most = config.max_working_zoom
-    first = next(
-        (g for g in _STEPS if coarsest <= config.working_anisotropy * finest * g), _STEPS[-1]
-    )
-    first = min(first, most)
-    out = []
-    for step in (g for g in _STEPS if first <= g <= most):
-        # Half a percent, for spacings are rounded.
-        z, y, x = (max(1, int(1.005 * step * finest / s)) for s in spacing)
-        out.append(WorkingResolution((z, y, x)))
-    return tuple(dict.fromkeys(out))
-
-
-def resolution_of_extent(
-    box: Box, choices: Sequence[WorkingResolution], patch: Index3, config: EngineConfig
-) -> WorkingResolution:
-    """Finest working resolution in which a box fits the patch with the context that a first view must show."""
-    for resolution in choices:
-        extent = resolution.box(box).shape
-        if all(
-            n == 1 or n + int(p * config.context_fraction) <= p
-            for n, p in zip(extent, patch, strict=True)
-        ):
-            return resolution
-    return choices[-1]
 
 
 def predict(
@@ -150,16 +103,19 @@ def _choose(
     choices = resolutions(volume.spacing, volume.shape, config)
     last = prompts[-1]
     if not isinstance(last, Point):
-        return resolution_of_extent(last.bounds.clip(volume.shape), choices, patch, config)
+        # What was drawn tells the size, whatever the slices.
+        all_ = anisotropic(volume.spacing, volume.shape, config) + choices
+        return resolution_of_extent(last.bounds.clip(volume.shape), all_, patch, config)
     if not last.positive:
         return choices[0]
     full = WorkingResolution()
     # Thick slices alone are no reason to look from further away at what is well seen.
-    if choices[0] != full and _found(predictor, full, prompts, monitor, looks).is_sure(config):
-        return full
-    nearest: _Found | None = None
+    for resolution in anisotropic(volume.spacing, volume.shape, config):
+        if _found(predictor, resolution, prompts, monitor, looks).is_sure(config):
+            return resolution
+    nearest: Found | None = None
     before: tuple[float, WorkingResolution] | None = None
-    for resolution in _showing_more(choices, volume.shape, patch):
+    for resolution in showing_more(choices, volume.shape, patch):
         found = _found(predictor, resolution, prompts, monitor, looks)
         nearest = nearest or found
         if choices[0] == full != resolution:
@@ -174,55 +130,9 @@ def _choose(
     return full
 
 
-def _showing_more(
-    choices: Sequence[WorkingResolution], shape: Index3, patch: Index3
-) -> Iterator[WorkingResolution]:
-    """Resolutions up to the first of which one patch is as large as the image: further away nothing more is seen."""
-    for resolution in choices:
-        yield resolution
-        if all(n <= p for n, p in zip(resolution.shape(shape), patch, strict=True)):
-            return
-
-
 def _step(nearer: WorkingResolution, farther: WorkingResolution) -> float:
     """How many times as far away one is as the other."""
     return max(b / a for a, b in zip(nearer.zoom, farther.zoom, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What the network finds at a click at one working resolution.
-
-    Attributes
-    ----------
-    size : float
-        Voxels of the image; 0 where it finds nothing.
-    extent : float
-        Part of the patch that it fills, along the axis along which it fills most.
-    cut : float
-        Largest part of a face of the patch that it covers where the image goes on.
-    certainty : float
-        Dice that the network expects of it by its own probabilities.
-    """
-
-    size: float = 0.0
-    extent: float = 0.0
-    cut: float = 0.0
-    certainty: float = 0.0
-
-    def fits(self, config: EngineConfig) -> bool:
-        """Whether it lies well inside the patch."""
-        inside = self.extent < config.working_fill and self.cut <= config.working_border
-        return self.size > 0 and inside
-
-    def is_better(self, nearer: _Found, config: EngineConfig) -> bool:
-        """Whether it is reason enough to leave full resolution, where less than the whole object was found."""
-        return self.size >= nearer.size and self.certainty >= config.working_certainty
-
-    def is_sure(self, config: EngineConfig) -> bool:
-        """Whether it fits with the context that a first view must show, and the network is sure of it."""
-        close = self.extent <= 1 - config.context_fraction
-        return self.fits(config) and close and self.certainty >= config.working_certainty
 
 
 def _found(
@@ -231,7 +141,7 @@ def _found(
     prompts: Sequence[Prompt],
     monitor: Monitor,
     looks: list[Pass],
-) -> _Found:
+) -> Found:
     """What the network finds at the last point."""
     here = _at(predictor, resolution)
     mapped = tuple(resolution.prompt(p) for p in prompts)
@@ -245,38 +155,7 @@ def _found(
     seen = view.region.clip(shape)
     values = torch.softmax(logits.float(), dim=0)[1][seen.relative_to(view.region).slices]
     clicked = (at[0] - seen.start[0], at[1] - seen.start[1], at[2] - seen.start[2])
-    return _measured(values.cpu().numpy(), clicked, seen, (patch, shape), resolution)
-
-
-def _measured(
-    values: NDArray[np.float32],
-    clicked: Index3,
-    seen: Box,
-    shapes: tuple[Index3, Index3],
-    resolution: WorkingResolution,
-) -> _Found:
-    """Measures of the part of a field of probabilities that was clicked."""
-    (patch, shape), mask = shapes, values > 0.5
-    parts, _ = ndimage.label(mask)
-    if not parts[clicked]:
-        return _Found()
-    object_ = parts == parts[clicked]
-    box = Box.of_mask(object_) or Box.EMPTY
-    cuts = [
-        float(object_.take(side, axis=axis).mean())
-        for axis in range(3)
-        for side, open_ in ((0, seen.start[axis] > 0), (-1, seen.stop[axis] < shape[axis]))
-        if open_
-    ]
-    count = float(np.count_nonzero(object_))
-    # Other objects that the network sees beside it say nothing about how sure it is of this one.
-    expected = float(values[object_ | ~mask].sum())
-    return _Found(
-        size=count * float(np.prod(resolution.zoom)),
-        extent=max(n / p for n, p in zip(box.shape, patch, strict=True)),
-        cut=max(cuts, default=0.0),
-        certainty=2 * float(values[object_].sum()) / (count + expected),
-    )
+    return measured(values.cpu().numpy(), clicked, seen, (patch, shape), resolution)
 
 
 def _in_image(done: Pass, resolution: WorkingResolution) -> Pass:
