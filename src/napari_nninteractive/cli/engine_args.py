@@ -52,10 +52,10 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--working-zoom",
         type=int,
-        default=1,
+        default=None,
         metavar="N",
         help="look at objects that are larger than the model knows in voxels up to N times as large, and enlarge what "
-        "it finds (on trial; default: 1, never)",
+        "it finds; 1: never (default: what the model is made for)",
     )
 
 
@@ -64,7 +64,8 @@ def open_session(args: argparse.Namespace) -> InferenceSession:
     from napari_nninteractive.engine.config import EngineConfig
     from napari_nninteractive.engine.session import InferenceSession  # loads torch
 
-    config = EngineConfig(max_working_zoom=args.working_zoom)
+    wanted = args.working_zoom
+    config = None if wanted is None else EngineConfig(max_working_zoom=wanted)
     line = ProgressLine()
     line.show(f"loading model {args.model}")
     try:

@@ -232,7 +232,7 @@ def _segmenters(
             "model": Path(session.model.id).name,
             "device": str(session.model.device),
             "precision": session.precision,
-            "working_zoom": args.working_zoom,
+            "working_zoom": session.config.max_working_zoom,
         }
     if baselines:
         from napari_nninteractive.evaluation.methods.baselines import make_baseline

@@ -48,6 +48,7 @@ _FIELDS = {
     "supports_zero_shot_label_refinement",
     "interaction_channels",
     "channel_mapping",
+    "working_zoom",
 }
 _FREE_TEXT = {"name", "description", "version", "license", "licence", "authors", "citation"}
 
@@ -64,11 +65,14 @@ class Capabilities:
         Prompt kinds it was trained for: "point", "bbox2d", "bbox3d", "scribble", "lasso".
     scribble_thickness : tuple of int
         Thickness (z, y, x) in voxels at which scribbles are best painted.
+    working_zoom : int
+        `EngineConfig.max_working_zoom` that it is used with where nothing else is asked for; 1: as published.
     """
 
     encoding: PromptEncoding
     kinds: frozenset[str]
     scribble_thickness: tuple[int, int, int]
+    working_zoom: int = 1
 
     @property
     def n_inputs(self) -> int:
@@ -137,7 +141,8 @@ def read_capabilities(folder: Path) -> Capabilities:
         channels=fields.channels(n_channels),
         n_channels=n_channels,
     )
-    return Capabilities(encoding, fields.kinds(), fields.thickness())
+    working_zoom = fields.integer("working_zoom", 1, low=1, high=64)
+    return Capabilities(encoding, fields.kinds(), fields.thickness(), working_zoom)
 
 
 @dataclass(frozen=True, slots=True)

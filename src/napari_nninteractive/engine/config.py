@@ -37,17 +37,21 @@ class EngineConfig:
         Coarsest working resolution, in voxels of the image per working voxel along its finest axis: an object that is
         larger than the network knows is looked at and corrected in such voxels. 1: none, as published.
     working_anisotropy : float
-        Slices are at most so many times as far apart as voxels in them at the finest working resolution: half of the
-        scenes that the built-in model learned from are isotropic, few have more than 3.
+        Slices are at most so many times as far apart as voxels in them at the finest working resolution that is taken
+        without certainty.
     working_fill : float
-        Part of the patch up to which the object found at a click may extend at a working resolution coarser than the
-        image's.
+        Part of the patch up to which the object found at a click may extend at the working resolution that is chosen.
     working_border : float
         Part of a face of the patch that the object found at a click may cover: of more, too much lies outside, and the
         working resolution is too fine for it.
     working_growth : float
         From one working resolution to the next coarser one the size found may grow by this power of their ratio: what
         grows more is not seen better but is something else.
+    working_certainty : float
+        Dice that the network expects by its own probabilities of an object of which it is sure. Full resolution is left
+        only for such a one, and one with slices further apart than `working_anisotropy` is taken only for such a one.
+    working_sure_fill : float
+        Part of the patch up to which such an object may extend where slices are further apart.
     finest_bytes : int
         Bytes of a region at full resolution up to which it is read from the finest level of a pyramid, as published;
         for larger ones a coarser level that still has the resolution, where there is one. Values differ a little
@@ -69,10 +73,12 @@ class EngineConfig:
     context_fraction: float = 1 / 3
     finest_bytes: int = 1 << 28
     max_working_zoom: int = 1
-    working_anisotropy: float = 3.0
+    working_anisotropy: float = 2.25
     working_fill: float = 0.95
     working_border: float = 1 / 6
     working_growth: float = 1.5
+    working_certainty: float = 0.9
+    working_sure_fill: float = 0.6
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -99,6 +105,8 @@ class EngineConfig:
             "working_fill must lie in (0, 1]": 0 < self.working_fill <= 1,
             "working_border must lie in [0, 1]": 0 <= self.working_border <= 1,
             "working_growth must not be negative": self.working_growth >= 0,
+            "working_sure_fill must lie in (0, 1]": 0 < self.working_sure_fill <= 1,
+            "working_certainty must lie in [0, 1]": 0 <= self.working_certainty <= 1,
         }
         for rule, holds in rules.items():
             if not holds:

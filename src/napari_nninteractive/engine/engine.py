@@ -78,7 +78,7 @@ class Engine:
         autozoom : bool
             Whether to look from further away while the object reaches the border of the view.
         config : EngineConfig, optional
-            Thresholds; those of the published engine by default.
+            Thresholds; those of the published engine by default, with the working zoom of the model's capabilities.
         execution : Execution, optional
             How the network runs on a CPU, as from a saved session, where masks are to be the same to the bit; by
             default the fastest way on this machine. See `device.make_runner`.
@@ -99,7 +99,9 @@ class Engine:
         else:
             fixed = choose_precision(model.device, precision)
             runner = Runner(network, model.device, fixed, keeps_input=False)
-        return cls(model, runner, config or EngineConfig(), autozoom)
+        if config is None:
+            config = EngineConfig(max_working_zoom=model.capabilities.working_zoom)
+        return cls(model, runner, config, autozoom)
 
     @property
     def device(self) -> torch.device:

@@ -97,9 +97,7 @@ def describe(
     )
 
 
-def settings_of(
-    saved: SavedSession, device: torch.device
-) -> tuple[Precision, bool, EngineConfig | None]:
+def settings_of(saved: SavedSession, device: torch.device) -> tuple[Precision, bool, EngineConfig]:
     """How to compute as it was computed.
 
     Parameters
@@ -115,8 +113,8 @@ def settings_of(
         The saved one where the device has it, else "auto".
     autozoom : bool
         Whether AutoZoom is on; it is where the file does not say.
-    config : EngineConfig or None
-        Thresholds; None where the file does not say.
+    config : EngineConfig
+        Thresholds; the published ones where the file does not say, for those were in force then.
 
     Raises
     ------
@@ -128,7 +126,7 @@ def settings_of(
     known = wanted in ("fp32", "bf16") or (wanted == "fp16" and device.type == "cuda")
     precision = cast(Precision, wanted if known else "auto")
     if run is None:
-        return precision, True, None
+        return precision, True, EngineConfig()
     try:
         return precision, run.autozoom, EngineConfig(**run.config)
     except (SessionError, TypeError) as error:

@@ -59,7 +59,7 @@ class InferenceSession:
     autozoom : bool
         Whether to look from further away while the object reaches the border of the view.
     config : EngineConfig, optional
-        Thresholds; those of the published engine by default.
+        Thresholds; those of the published engine by default, with the working zoom of the model's capabilities.
 
     Raises
     ------

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -18,68 +19,21 @@ from napari_nninteractive.core.box import Box, Index3
 from napari_nninteractive.core.prompts import Point, Prompt
 from napari_nninteractive.core.view import View, Zoom3
 from napari_nninteractive.core.working import WorkingResolution
-from napari_nninteractive.engine.config import EngineConfig
+from napari_nninteractive.engine.found import Found, measured
 from napari_nninteractive.engine.history import edits
 from napari_nninteractive.engine.predict import Canvas, Outcome, Predictor
+from napari_nninteractive.engine.resolutions import (
+    anisotropic,
+    resolution_of_extent,
+    resolutions,
+    showing_more,
+)
 from napari_nninteractive.engine.results import Monitor, Pass
 from napari_nninteractive.engine.store import ChunkStore
 
-__all__ = ["predict", "resolution_of_extent", "resolutions"]
+__all__ = ["predict"]
 
-# Distances that are tried, as multiples of the finest step: each at most twice as far as the one before.
-_STEPS = (1, 2, 3, 4, 6, 8, 12, 16)
 _SLAB_VOXELS = 1 << 23  # voxels of the image enlarged at once: 32 MiB of float32
-
-
-def resolutions(
-    spacing: Sequence[float], shape: Index3, config: EngineConfig
-) -> tuple[WorkingResolution, ...]:
-    """Working resolutions to choose from, the finest first.
-
-    Steps are equal along all axes as far as whole voxels allow, and never finer than the image's. The finest is that in
-    which slices are at most ``config.working_anisotropy`` times as far apart as voxels in them.
-
-    Parameters
-    ----------
-    spacing : sequence of float
-        Size of a voxel along (z, y, x).
-    shape : tuple of int
-        Voxels (z, y, x) of the image.
-    config : EngineConfig
-        Thresholds.
-
-    Returns
-    -------
-    tuple of WorkingResolution
-        At least one, all different.
-    """
-    sizes = [s for s, n in zip(spacing, shape, strict=True) if n > 1] or list(spacing)
-    finest, coarsest = min(sizes), max(sizes)
-    most = config.max_working_zoom
-    first = next(
-        (g for g in _STEPS if coarsest <= config.working_anisotropy * finest * g), _STEPS[-1]
-    )
-    first = min(first, most)
-    out = []
-    for step in (g for g in _STEPS if first <= g <= most):
-        # Half a percent, for spacings are rounded.
-        z, y, x = (max(1, int(1.005 * step * finest / s)) for s in spacing)
-        out.append(WorkingResolution((z, y, x)))
-    return tuple(dict.fromkeys(out))
-
-
-def resolution_of_extent(
-    box: Box, choices: Sequence[WorkingResolution], patch: Index3, config: EngineConfig
-) -> WorkingResolution:
-    """Finest working resolution in which a box fits the patch with the context that a first view must show."""
-    for resolution in choices:
-        extent = resolution.box(box).shape
-        if all(
-            n == 1 or n + int(p * config.context_fraction) <= p
-            for n, p in zip(extent, patch, strict=True)
-        ):
-            return resolution
-    return choices[-1]
 
 
 def predict(
@@ -149,18 +103,31 @@ def _choose(
     choices = resolutions(volume.spacing, volume.shape, config)
     last = prompts[-1]
     if not isinstance(last, Point):
-        return resolution_of_extent(last.bounds.clip(volume.shape), choices, patch, config)
+        # What was drawn tells the size, whatever the slices.
+        all_ = anisotropic(volume.spacing, volume.shape, config) + choices
+        return resolution_of_extent(last.bounds.clip(volume.shape), all_, patch, config)
     if not last.positive:
         return choices[0]
+    full = WorkingResolution()
+    # Thick slices alone are no reason to look from further away at what is well seen.
+    for resolution in anisotropic(volume.spacing, volume.shape, config):
+        if _found(predictor, resolution, prompts, monitor, looks).is_sure(config):
+            return resolution
+    nearest: Found | None = None
     before: tuple[float, WorkingResolution] | None = None
-    for resolution in choices:
-        size, fits = _found(predictor, resolution, prompts, monitor, looks)
-        if fits:
+    for resolution in showing_more(choices, volume.shape, patch):
+        found = _found(predictor, resolution, prompts, monitor, looks)
+        nearest = nearest or found
+        if choices[0] == full != resolution:
+            settles = found.fits(config) and found.is_better(nearest, config)
+        else:
+            settles = found.fits(config)
+        if settles:
             most = before and before[0] * _step(before[1], resolution) ** config.working_growth
             # What grows as quickly as the view is no object, but all that the view holds.
-            return WorkingResolution() if most and size > most else resolution
-        before = size, resolution
-    return WorkingResolution()
+            return full if most and found.size > most else resolution
+        before = found.size, resolution
+    return full
 
 
 def _step(nearer: WorkingResolution, farther: WorkingResolution) -> float:
@@ -174,9 +141,9 @@ def _found(
     prompts: Sequence[Prompt],
     monitor: Monitor,
     looks: list[Pass],
-) -> tuple[float, bool]:
-    """Voxels of the image that the network finds at the last point, and whether they lie well inside its patch."""
-    here, config = _at(predictor, resolution), predictor.config
+) -> Found:
+    """What the network finds at the last point."""
+    here = _at(predictor, resolution)
     mapped = tuple(resolution.prompt(p) for p in prompts)
     at, patch, shape = mapped[-1].bounds.start, here.reader.patch, here.reader.volume.shape
     view = View.at(at, 1.0, patch)
@@ -186,21 +153,9 @@ def _found(
     monitor.report("look", len(looks), None)
     # What the network makes of the emptiness beyond the image does not count.
     seen = view.region.clip(shape)
-    mask = (logits[1] > logits[0])[seen.relative_to(view.region).slices].cpu().numpy()
-    parts, _ = ndimage.label(mask)
-    part = parts[tuple(a - b for a, b in zip(at, seen.start, strict=True))]
-    object_ = parts == part
-    if not part:
-        return 0.0, False
-    # At full resolution AutoZoom goes on where more of the object is seen than that.
-    fill = config.working_fill if not resolution.is_full else float("inf")
-    box = Box.of_mask(object_) or Box.EMPTY
-    fits = all(n < fill * p for n, p in zip(box.shape, patch, strict=True))
-    for axis in range(3):
-        for side, open_ in ((0, seen.start[axis] > 0), (-1, seen.stop[axis] < shape[axis])):
-            face = object_.take(side, axis=axis)
-            fits &= not open_ or np.count_nonzero(face) <= config.working_border * face.size
-    return float(np.count_nonzero(object_)) * float(np.prod(resolution.zoom)), fits
+    values = torch.softmax(logits.float(), dim=0)[1][seen.relative_to(view.region).slices]
+    clicked = (at[0] - seen.start[0], at[1] - seen.start[1], at[2] - seen.start[2])
+    return measured(values.cpu().numpy(), clicked, seen, (patch, shape), resolution)
 
 
 def _in_image(done: Pass, resolution: WorkingResolution) -> Pass:
