@@ -19,9 +19,14 @@ def table(rows: list[ObjectRow], unit: str) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id", "number", "name", "voxels", f"volume ({unit})", "prompts"])
     writer.writerows(
-        [r.label, r.number, r.name, r.voxels, f"{r.volume:.6g}", r.prompts] for r in rows
+        [r.label, r.number, r.name, r.voxels, _number(r.volume), r.prompts] for r in rows
     )
     return text.getvalue()
+
+
+def _number(value: float) -> str:
+    """Six digits, without an exponent where the number is large."""
+    return f"{value:.6g}" if abs(value) < 999_999.5 else f"{value:.0f}"
 
 
 def write_table(path: str | Path, rows: list[ObjectRow], unit: str) -> None:
@@ -34,7 +39,8 @@ def write_table(path: str | Path, rows: list[ObjectRow], unit: str) -> None:
     """
     try:
         with atomic_write(path) as beside:
-            beside.write_text(table(rows, unit), encoding="utf-8")
+            # With a byte order mark, without which Excel takes µ and ³ for other characters.
+            beside.write_text(table(rows, unit), encoding="utf-8-sig")
     except OSError as error:
         raise SessionError(
             f"{path} cannot be written ({error.strerror}): choose another folder."
