@@ -753,3 +753,30 @@ class TestOmeZarrMasks:
         monkeypatch.setitem(__import__("sys").modules, "zarr", None)
         with pytest.raises(ImageError, match="pip install zarr"):
             check_output(tmp_path / "mask.zarr")
+
+
+def _ome_part(path: Path, data: np.ndarray[Any, Any], parts: list[str], own: str) -> None:
+    """A file of an OME-TIFF whose planes lie, in equal runs, in several files."""
+    run = 4 // len(parts)
+    planes = "".join(
+        f'<TiffData IFD="{z % run}" FirstZ="{z}" PlaneCount="1"><UUID FileName="{parts[z // run]}">'
+        f"urn:uuid:{z // run}</UUID></TiffData>"
+        for z in range(4)
+    )
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"{own}><Image ID="Image:0">'
+        '<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="6" SizeY="5" SizeZ="4" SizeC="1" '
+        f'SizeT="1">{planes}</Pixels></Image></OME>'
+    )
+    tifffile.imwrite(path, data, description=text.encode(), metadata=None, photometric="minisblack")
+
+
+@pytest.mark.parametrize("own", [' UUID="urn:uuid:0"', ""])
+def test_an_ome_tiff_without_one_of_its_files_is_refused(tmp_path: Path, own: str) -> None:
+    data = np.arange(1, 121, dtype=np.uint16).reshape(4, 5, 6)
+    _ome_part(tmp_path / "a.ome.tif", data[:2], ["a.ome.tif", "b.ome.tif"], own)
+    with pytest.raises(ImageError, match=r"b\.ome\.tif is missing"):
+        read_image(tmp_path / "a.ome.tif")
+    _ome_part(tmp_path / "renamed.ome.tif", data, ["first.ome.tif"], own)
+    np.testing.assert_array_equal(read_image(tmp_path / "renamed.ome.tif").data, data)

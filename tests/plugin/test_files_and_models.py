@@ -36,7 +36,7 @@ def test_a_session_and_a_table_are_saved_and_opened(windowless: Open, tmp_path: 
     files.save_table(str(tmp_path / "table.csv"))
     shown.wait()
     voxels = shown.voxels()[1]
-    with (tmp_path / "table.csv").open(encoding="utf-8") as file:
+    with (tmp_path / "table.csv").open(encoding="utf-8-sig") as file:
         (row,) = csv.DictReader(file)
     assert row["name"] == "cell"
     assert float(row["volume (µm³)"]) == pytest.approx(voxels * 0.5)

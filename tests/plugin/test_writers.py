@@ -11,6 +11,7 @@ from napari.layers import Labels
 
 from napari_nninteractive.errors import ImageError
 from napari_nninteractive.io import read_image
+from napari_nninteractive.io.units import factor
 from napari_nninteractive.plugin.writers import geometry_of, write_labels, write_labels_zarr
 
 DATA = np.random.default_rng(0).integers(0, 300, (4, 5, 6)).astype(np.uint16)
@@ -83,3 +84,33 @@ def test_zarr_with_time(tmp_path: Path) -> None:
     assert found.unit == "µm"
     with pytest.raises(ImageError, match="already"):
         write_labels_zarr(str(path), data, {})
+
+
+@pytest.mark.parametrize("ending", [".png", ".hdr", ".img", ".mhd", ".nhdr", ".pic", ""])
+def test_what_cannot_hold_labels_is_refused(tmp_path: Path, ending: str) -> None:
+    with pytest.raises(ImageError, match="cannot hold labels in 3D"):
+        write_labels(str(tmp_path / f"cells.v2{ending}"), DATA, attributes(layer()))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha", ".tif", ".ome.tif"])
+def test_axes_in_several_units_are_written_in_one(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"mixed{ending}"
+    mixed = layer(scale=(1, 200, 200), translate=(0, 0, 0), units=("um", "nm", "nm"))
+    write_labels(str(path), DATA, attributes(mixed))
+    image = read_image(path)
+    by = factor(image.unit, "µm")
+    assert by is not None
+    np.testing.assert_allclose(np.array(image.spacing) * by, (1, 0.2, 0.2), rtol=1e-5)
+
+
+def test_axes_whose_units_have_nothing_in_common_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="no unit in common"):
+        write_labels(str(tmp_path / "a.nrrd"), DATA, attributes(layer(units=("pixel", "um", "um"))))
+
+
+def test_labels_of_more_than_32_bits_are_refused(tmp_path: Path) -> None:
+    data = DATA.astype(np.int64)
+    data[0, 0, 0] = 2**32 + 1
+    with pytest.raises(ImageError, match="relabel"):
+        write_labels(str(tmp_path / "a.nrrd"), data, attributes(layer()))

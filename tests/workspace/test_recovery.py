@@ -183,7 +183,9 @@ def test_the_table(tmp_path: Path) -> None:
     text = 'id,number,name,voxels,volume (µm³),prompts\n1,1,"a, b",10,2.5,3\n4,1,c,1,0.25,0\n'
     assert table(rows, "µm³") == text
     write_table(tmp_path / "t.csv", rows, "µm³")
-    assert (tmp_path / "t.csv").read_text(encoding="utf-8") == text
+    assert (tmp_path / "t.csv").read_bytes() == b"\xef\xbb\xbf" + text.encode()
+    large = [ObjectRow(1, 1, "a", 10, 12_345_678.4, 1, False)]
+    assert table(large, "µm³").splitlines()[1] == "1,1,a,10,12345678,1"
     with pytest.raises(SessionError, match="another folder"):
         write_table(tmp_path / "missing" / "t.csv", rows, "µm³")
 

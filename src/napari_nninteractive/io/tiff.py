@@ -42,6 +42,7 @@ def read_tiff(path: Path, channel: int | None, timepoint: int | None) -> ImageFi
             if not tif.series:
                 raise ImageError(f"{path.name} holds no image.")
             series = tif.series[0]
+            _check_parts(tif, path)
             if len(tif.series) > 1:
                 _LOG.warning("%s holds %d images; the first is read.", path.name, len(tif.series))
             chosen = select(series.axes, series.shape, channel, timepoint, path.name)
@@ -55,6 +56,26 @@ def read_tiff(path: Path, channel: int | None, timepoint: int | None) -> ImageFi
         raise ImageError(f"{path.name} is damaged or no TIFF file: {error}") from error
     data.flags.writeable = False
     return ImageFile(data, Geometry.from_zyx(spacing[-data.ndim :]), unit)
+
+
+def _check_parts(tif: tifffile.TiffFile, path: Path) -> None:
+    """Refuse an OME-TIFF some of whose planes are in no file: tifffile would make them black, or leave them out."""
+    series = tif.series[0]
+    if not tif.is_ome or not tif.ome_metadata:
+        return
+    root = ElementTree.fromstring(tif.ome_metadata)  # noqa: S314  # expat refuses entity bombs since 2.4.1
+    pixels = next((node for node in root.iter() if node.tag.endswith("}Pixels")), None)
+    if pixels is None:
+        return
+    promised = math.prod(int(pixels.get(f"Size{a}", "1")) for a in "XYZCT")
+    if all(page is not None for page in series.pages) and math.prod(series.shape) >= promised:
+        return
+    names = {n.get("FileName", "") for n in pixels.iter() if n.tag.endswith("}UUID")}
+    absent = sorted(n for n in names if n and not (path.parent / n).exists())
+    what = f"{', '.join(absent[:3])} is missing" if absent else "planes are missing"
+    raise ImageError(
+        f"{path.name} is one part of an image, and {what}: copy all of its files into one folder."
+    )
 
 
 @contextmanager

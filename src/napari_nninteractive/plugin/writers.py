@@ -13,7 +13,8 @@ from napari_nninteractive.errors import ImageError
 from napari_nninteractive.files import atomic_write
 from napari_nninteractive.io import Geometry
 from napari_nninteractive.io.ome_zarr import write_zarr
-from napari_nninteractive.io.write import write_image
+from napari_nninteractive.io.units import factor
+from napari_nninteractive.io.write import MASK_ENDINGS, write_image
 from napari_nninteractive.plugin.view.messages import short_unit
 
 __all__ = ["geometry_of", "write_labels", "write_labels_zarr"]
@@ -43,18 +44,23 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     ImageError
         If it cannot be written.
     """
+    file = Path(path)
+    if not file.name.lower().endswith(MASK_ENDINGS):
+        raise ImageError(
+            f"{file.name} cannot hold labels in 3D: let its name end in {', '.join(MASK_ENDINGS)}."
+        )
     labels = _finest(data, attributes)
     if labels.ndim not in (2, 3):
         raise ImageError(
             f"These labels have {labels.ndim} axes, but the file holds two or three: save as .zarr, or save one time "
             "point."
         )
-    file = Path(path)
     if not file.parent.is_dir():
         raise ImageError(f"There is no folder {file.parent}: choose another folder.")
+    geometry = geometry_of(_in_one_unit(attributes, labels.ndim), labels.ndim)
     try:
         with atomic_write(file) as beside:
-            write_image(beside, labels, geometry_of(attributes, labels.ndim), _unit(attributes))
+            write_image(beside, labels, geometry, _unit(attributes))
     except OSError as error:
         raise ImageError(
             f"{file} cannot be written ({error.strerror or error}): choose another folder."
@@ -150,8 +156,27 @@ def geometry_of(attributes: dict[str, Any], ndim: int, *, turned: bool = True) -
 def _finest(data: Any, attributes: dict[str, Any]) -> NDArray[Any]:
     labels = np.asarray(data[0] if attributes.get("multiscale") else data)
     if labels.dtype.kind == "i" and labels.min(initial=0) >= 0:
+        if labels.max(initial=0) >= 2**32:
+            raise ImageError(
+                "Labels of 2³² and more have no place in these files: relabel the layer first."
+            )
         labels = labels.astype(f"uint{8 * min(labels.itemsize, 4)}")
     return labels
+
+
+def _in_one_unit(attributes: dict[str, Any], ndim: int) -> dict[str, Any]:
+    """Attributes of a layer with all lengths in the unit of its last axis, the only one that a file has."""
+    names = [str(u) for u in attributes.get("units") or ()]
+    if len(set(names)) < 2:
+        return attributes
+    factors = [factor(short_unit(n), short_unit(names[-1])) for n in names]
+    if len(factors) != ndim or None in factors:
+        raise ImageError(
+            f"The axes of the layer are in {', '.join(names)}, which have no unit in common: set the layer's units."
+        )
+    matrix = np.diag([*(f for f in factors if f is not None), 1.0])
+    outer = attributes.get("affine")
+    return {**attributes, "affine": matrix if outer is None else matrix @ np.asarray(outer)}
 
 
 def _unit(attributes: dict[str, Any]) -> str:

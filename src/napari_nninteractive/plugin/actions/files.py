@@ -27,10 +27,10 @@ __all__ = ["FileActions"]
 _OBJECTS = ";;".join(
     f"{name} (*{ending})"
     for name, ending in (
+        ("TIFF", ".tif"),
         ("NIfTI", ".nii.gz"),
         ("NRRD", ".nrrd"),
         ("MetaImage", ".mha"),
-        ("TIFF", ".tif"),
         ("OME-Zarr", ".zarr"),
     )
 )
@@ -126,7 +126,11 @@ class FileActions:
         path, chosen = _ask(self._window, "Save the objects", _OBJECTS)
         if path:
             ending = chosen[chosen.rfind("*") + 1 : -1]
-            self.save_objects(path if "." in Path(path).name else f"{path}{ending}")
+            # Late: it loads the libraries of all formats.
+            from napari_nninteractive.io.write import MASK_ENDINGS
+
+            known = path.lower().endswith(MASK_ENDINGS)
+            self.save_objects(path if known else f"{path}{ending}")
 
     def save_objects(self, path: str) -> None:
         """Save the layer of objects with its geometry."""

@@ -23,7 +23,7 @@ def table(rows: list[ObjectRow], unit: str) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id", "number", "name", "voxels", f"volume ({unit})", "prompts"])
     writer.writerows(
-        [r.label, r.number, _harmless(r.name), r.voxels, f"{r.volume:.6g}", r.prompts] for r in rows
+        [r.label, r.number, _harmless(r.name), r.voxels, _number(r.volume), r.prompts] for r in rows
     )
     return text.getvalue()
 
@@ -32,6 +32,11 @@ def _harmless(name: str) -> str:
     """Name that no spreadsheet takes for a formula, which may run programs and fetch pages."""
     begins = name.lstrip()[:1]
     return f"'{name}" if name[:1] in _FORMULA or begins in _FORMULA else name
+
+
+def _number(value: float) -> str:
+    """Six digits, without an exponent where the number is large."""
+    return f"{value:.6g}" if abs(value) < 999_999.5 else f"{value:.0f}"
 
 
 def write_table(path: str | Path, rows: list[ObjectRow], unit: str) -> None:
@@ -44,7 +49,8 @@ def write_table(path: str | Path, rows: list[ObjectRow], unit: str) -> None:
     """
     try:
         with atomic_write(path) as beside:
-            beside.write_text(table(rows, unit), encoding="utf-8")
+            # With a byte order mark, without which Excel takes µ and ³ for other characters.
+            beside.write_text(table(rows, unit), encoding="utf-8-sig")
     except OSError as error:
         raise SessionError(
             f"{path} cannot be written ({error.strerror}): choose another folder."
