@@ -86,6 +86,16 @@ def test_bf16_is_rounded() -> None:
     assert BF16 in machine.measure()
 
 
+def test_a_rounded_first_way_does_not_judge_exact_ones() -> None:
+    machine = Machine({OV_BF16: 0.03, OV: 0.05, OV_ONE: 0.06, PLAIN: 0.07})
+    machine.answers = {
+        OV_BF16: lambda: torch.tensor([1.0, 1.0, 1.1]),
+        PLAIN: lambda: torch.tensor([1.0, 1.0, 1.1]),
+    }
+    # In fp32 they are held against each other.
+    assert machine.measure() == pytest.approx({OV_BF16: 0.03, OV: 0.05, OV_ONE: 0.06})
+
+
 def test_errors_of_the_first_way_come_through() -> None:
     machine = Machine({PLAIN: 0.05, OV: 0.01})
     machine.answers[PLAIN] = broken
