@@ -38,7 +38,7 @@ class _Calls:
                 hook()
             return logits
 
-        Runner.__call__ = watched  # type: ignore[method-assign]
+        Runner.__call__ = watched  # type: ignore[method-assign, assignment]
 
 
 class Engine:

@@ -101,10 +101,13 @@ def main() -> None:
     wait(lambda: not client.busy)
     loading = heart.longest
     gaps: list[float] = []
-    points = panel.link.layers.points.layer
+    layers = panel.link.layers
+    assert layers is not None  # there is an image
+    points = layers.points.layer
     clicks: list[float] = []
     engine: list[float] = []
     whole: list[float] = []
+    client.predicted.connect(lambda _, prediction: engine.append(prediction.seconds))
     answers.clear()
     ours.clear()
     for n, centre in enumerate(centres):
@@ -120,7 +123,6 @@ def main() -> None:
         whole.append(time.perf_counter() - began)
         QApplication.processEvents()
         gaps.append(heart.longest)
-        engine.append(client.prediction.seconds)
     more = [w - e for w, e in zip(whole, engine, strict=True)]
     print(f"opening the panel: {1000 * opening:.0f} ms")
     print(f"longest time without a tick while the model was loaded: {1000 * loading:.0f} ms")

@@ -38,7 +38,7 @@ def ways(threads: list[int]) -> list[Execution]:
     torch_ways = product(["torch"], ["fp32", "bf16"], ["default", "channels_last"], threads)
     fast_ways = product(["openvino"], ["fp32", "bf16", "int8"], ["default"], threads)
     rows = [*torch_ways, *(fast_ways if has_openvino() else ())]
-    return [Execution(*row) for row in rows]  # type: ignore[arg-type]
+    return [Execution(*row) for row in rows]
 
 
 def measure(model: str, way: Execution, views: int) -> dict[str, Any]:

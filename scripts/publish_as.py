@@ -60,8 +60,9 @@ def move(root: Path, new: str) -> None:
 
 
 def _project(root: Path) -> dict[str, Any]:
-    project: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    return project["project"]
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    project: dict[str, Any] = settings["project"]
+    return project
 
 
 def _name(text: str) -> str:

@@ -51,7 +51,9 @@ class Film:
         wait(seconds=0.15)
         window = np.asarray(self._viewer.screenshot(canvas_only=False, flash=False))[..., :3]
         picture = Image.fromarray(window[:, 318:])  # without napari's list of layers
-        picture = picture.resize((picture.width * 2 // 3, picture.height * 2 // 3), Image.LANCZOS)
+        picture = picture.resize(
+            (picture.width * 2 // 3, picture.height * 2 // 3), Image.Resampling.LANCZOS
+        )
         self._frames.append(picture)
         self._times.append(milliseconds)
 
@@ -91,7 +93,9 @@ def main(folder: Path) -> None:
         viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
 
     def add(point: Point) -> None:
-        panel.link.layers.points.layer.add([point.position])
+        layers = panel.link.layers
+        assert layers is not None  # there is an image
+        layers.points.layer.add([point.position])
         wait(lambda: not panel.client.busy)
 
     film = Film(viewer)
@@ -123,8 +127,7 @@ def main(folder: Path) -> None:
     panel.view.drawing.signs[True].click()
     get_settings().appearance.theme = "light"
     shoot("panel_light")
-    panel.link.layers.points.layer.add([(5, 500, 500)])
-    wait(lambda: not panel.client.busy)
+    add(Point((5, 500, 500)))
     shoot("panel_error")
     get_settings().appearance.theme = "dark"
     shoot("panel_error_dark")
