@@ -74,7 +74,15 @@ def test_resolutions(spacing, shape, most, expected) -> None:
 
 def test_the_extent_of_a_prompt_decides() -> None:
     choices = resolutions((1, 1, 1), (99, 99, 99), WORKING)
+    at_once = replace(WORKING, working_reach=0.0)
     for extent, zoom in ((16, 1), (17, 2), (32, 2), (33, 3), (500, 8)):
+        box = Box((0, 0, 0), (1, extent, extent))
+        assert resolution_of_extent(box, choices, PATCH, at_once).zoom == (zoom,) * 3
+
+
+def test_what_is_up_to_twice_as_large_as_the_patch_is_left_to_wider_views() -> None:
+    choices = resolutions((1, 1, 1), (99, 99, 99), WORKING)
+    for extent, zoom in ((2 * PATCH[1], 1), (2 * PATCH[1] + 1, 4), (500, 8)):
         box = Box((0, 0, 0), (1, extent, extent))
         assert resolution_of_extent(box, choices, PATCH, WORKING).zoom == (zoom,) * 3
 

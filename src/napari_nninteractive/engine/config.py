@@ -44,6 +44,9 @@ class EngineConfig:
     working_border : float
         Part of a face of the patch that the object found at a click may cover: of more, too much lies outside, and the
         working resolution is too fine for it.
+    working_reach : float
+        Extent of what was drawn, in patches, up to which an object is not looked at in working voxels for its size:
+        wider views and refinement at full resolution find it better.
     working_growth : float
         From one working resolution to the next coarser one the size found may grow by this power of their ratio: what
         grows more is not seen better but is something else.
@@ -77,6 +80,7 @@ class EngineConfig:
     working_fill: float = 0.95
     working_border: float = 1 / 6
     working_growth: float = 1.5
+    working_reach: float = 2.0
     working_certainty: float = 0.9
     working_sure_fill: float = 0.6
 
@@ -105,6 +109,7 @@ class EngineConfig:
             "working_fill must lie in (0, 1]": 0 < self.working_fill <= 1,
             "working_border must lie in [0, 1]": 0 <= self.working_border <= 1,
             "working_growth must not be negative": self.working_growth >= 0,
+            "working_reach must not be negative": self.working_reach >= 0,
             "working_sure_fill must lie in (0, 1]": 0 < self.working_sure_fill <= 1,
             "working_certainty must lie in [0, 1]": 0 <= self.working_certainty <= 1,
         }

@@ -78,7 +78,12 @@ def _of_steps(
 def resolution_of_extent(
     box: Box, choices: Sequence[WorkingResolution], patch: Index3, config: EngineConfig
 ) -> WorkingResolution:
-    """Finest working resolution in which a box fits the patch with the context that a first view must show."""
+    """Finest working resolution in which a box fits the patch with the context that a first view must show.
+
+    The first of the choices where the box is not much larger than the patch; see ``config.working_reach``.
+    """
+    if all(n <= config.working_reach * p for n, p in zip(box.shape, patch, strict=True)):
+        return choices[0]
     for resolution in choices:
         extent = resolution.box(box).shape
         if all(
