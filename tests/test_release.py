@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -87,6 +88,21 @@ def test_there_and_back_is_where_it_was(copy: Path) -> None:
     assert all(a != b for a, b in zip(before, between, strict=True))
     publish_as(copy, project["name"], "--repository", project["urls"]["Repository"])
     assert [(copy / name).read_text(encoding="utf-8") for name in names] == before
+
+
+def test_nobody_is_told_to_install_what_others_publish_under_our_name() -> None:
+    """An extra by the bare name would bring a stranger's package, as long as the name is theirs on the index."""
+    by_name = re.compile(
+        r"pip install [^`\n]*(napari-nninteractive|distribution_name\(\))(?!\[all\] @ git)"
+    )
+    pages = [ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "src").rglob("*.py")]
+    found = [
+        f"{page.name}: {line.strip()}"
+        for page in pages
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if by_name.search(line)
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,7 @@ def test_nothing_is_looked_at_from_further_away_than_the_whole_image() -> None:
         {"working_fill": 0},
         {"working_border": 2},
         {"working_growth": -1},
+        {"working_reach": -1},
         {"working_certainty": 2},
         {"working_sure_fill": 0},
     ],

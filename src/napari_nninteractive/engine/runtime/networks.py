@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_nninteractive._distribution import distribution_name
 from napari_nninteractive.engine.runtime.execution import Execution, cpu_has_bf16
 from napari_nninteractive.engine.runtime.graph import Ranges, UnknownLayerError, build_graph
 from napari_nninteractive.errors import SessionError
@@ -228,7 +227,7 @@ def _import_openvino() -> ModuleType:
         return importlib.import_module("openvino")
     except ImportError as error:
         raise SessionError(
-            f"OpenVINO is not there ({error}). This installs it: pip install '{distribution_name()}[fast]'. "
+            f"OpenVINO is not there ({error}). This installs it: pip install openvino. "
             "Without it, use precision 'auto', 'fp32' or 'bf16'."
         ) from error
 
