@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -31,6 +32,10 @@ _FEWEST = 20
 _NAMED = 8
 
 
+def _from_files(pair: Pair) -> tuple[Volume, Volume]:
+    return open_pair(pair.image, pair.labels)
+
+
 @dataclass(frozen=True, slots=True)
 class PairSource:
     """Episodes from the objects of labelled volumes.
@@ -46,11 +51,14 @@ class PairSource:
         Voxels (z, y, x) that the network sees: crops are up to half as large again.
     config : EpisodeConfig
         Objects per volume, shares of episodes that begin from further away or with a wrong mask, prompts.
+    opened : callable
+        Gives image and labels of a pair; by default those in its files.
     """
 
     pairs: tuple[Pair, ...]
     patch: Index3
     config: EpisodeConfig = field(default_factory=EpisodeConfig)
+    opened: Callable[[Pair], tuple[Volume, Volume]] = _from_files
 
     @property
     def key(self) -> str:
@@ -68,7 +76,7 @@ class PairSource:
         n = len(self.pairs)
         order = np.random.default_rng([seed, 4, index // n]).permutation(n)
         pair = self.pairs[int(order[index % n])]
-        image, labels = open_pair(pair.image, pair.labels)
+        image, labels = self.opened(pair)
         rng = np.random.default_rng([seed, 5, index])
         shares = np.array([t.voxels for t in pair.targets], float) ** 0.25
         chosen = rng.choice(

@@ -26,6 +26,7 @@ __all__ = [
     "fingerprint",
     "open_pair",
     "read_pairs",
+    "targets_of",
 ]
 
 SMALLEST = 30
@@ -163,7 +164,7 @@ def _checked(name: str, image: Path, labels: Path) -> tuple[Pair, list[str]]:
     except ImageError as error:
         raise ImageError(f"{image}: {error.message}", error.advice) from error
     values = truth.read(truth.box)
-    targets, small = _targets(values, labels)
+    targets, small = targets_of(values, labels)
     if small:
         few = "1 object" if small == 1 else f"{small} objects"
         remarks.append(f"{few} of fewer than {SMALLEST} voxels left out")
@@ -174,8 +175,21 @@ def _checked(name: str, image: Path, labels: Path) -> tuple[Pair, list[str]]:
     return pair, remarks
 
 
-def _targets(values: NDArray[Any], path: Path) -> tuple[tuple[Target, ...], int]:
-    """Objects of a label volume, and how many are too small."""
+def targets_of(values: NDArray[Any], path: Path | str) -> tuple[tuple[Target, ...], int]:
+    """Return the objects of a label volume, and how many are too small.
+
+    Parameters
+    ----------
+    values : ndarray
+        (z, y, x) whole numbers; 0 is no object.
+    path : Path or str
+        What the volume is called in an error.
+
+    Raises
+    ------
+    ImageError
+        If values are negative or no whole numbers, or there is no object of at least 30 voxels.
+    """
     if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
         raise ImageError(
             f"{path} holds values that are no whole numbers: it looks like an image or a probability, not like labels."
