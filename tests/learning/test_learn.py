@@ -1,0 +1,86 @@
+"""Learning from finished objects: what is held back decides, wrong examples are refused, cancel leaves nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_nninteractive.engine.results import CancelToken
+from napari_nninteractive.errors import Cancelled, ImageError, ModelError
+from napari_nninteractive.learning.examples import Example, held_back, stacks_of, without
+from napari_nninteractive.learning.learn import learn
+
+
+def shells(seed: int = 0) -> Example:
+    """Six balls in a grid, of which only a thin outline is stained: the object is the whole ball."""
+    rng = np.random.default_rng(seed)
+    shape = (40, 80, 112)
+    image, labels = np.zeros(shape, np.float32), np.zeros(shape, np.uint16)
+    grid = np.indices(shape)
+    for number in range(6):
+        middle = (20, 22 + 36 * (number // 3), 20 + 36 * (number % 3))
+        far = np.sqrt(sum((g - m) ** 2 for g, m in zip(grid, middle, strict=True)))
+        labels[far < 14] = number + 1
+        image += np.exp(-(((far - 13) / 1.5) ** 2))
+    image += rng.normal(0, 0.15, shape)
+    return Example(image.astype(np.float32), labels)
+
+
+def test_a_third_is_held_back_and_not_trained_on():
+    stacks = stacks_of([shells()])
+    held = held_back(stacks, seed=0)
+    trained = {t.label for pair in without(stacks, held) for t in pair.targets}
+    assert len(held) == 2
+    assert trained | {t.label for _, t in held} == {1, 2, 3, 4, 5, 6}
+    assert trained.isdisjoint(t.label for _, t in held)
+
+
+@pytest.mark.parametrize(("objects", "held"), [(1, 0), (2, 0), (3, 1), (5, 1), (6, 2)])
+def test_how_many_are_held_back(objects, held):
+    example = shells()
+    labels = np.where(example.labels <= objects, example.labels, 0)
+    assert len(held_back(stacks_of([Example(example.image, labels)]), 0)) == held
+
+
+def test_bad_examples_are_named():
+    good = shells()
+    with pytest.raises(ImageError, match="nothing to learn from"):
+        stacks_of([])
+    with pytest.raises(ImageError, match="example 2: the image has 40 × 80 × 112 voxels"):
+        stacks_of([good, Example(good.image, good.labels[1:])])
+    with pytest.raises(ImageError, match="example 1 holds no object of at least 30 voxels"):
+        stacks_of([Example(good.image, np.zeros_like(good.labels))])
+    with pytest.raises(ImageError, match="whole numbers"):
+        stacks_of([Example(good.image, good.labels.astype(float))])
+    tiny = np.zeros_like(good.labels)
+    tiny[5, 5, :10] = 1
+    with pytest.raises(ImageError, match="only 1 smaller ones"):
+        stacks_of([Example(good.image, tiny)])
+
+
+def test_no_steps_are_refused():
+    with pytest.raises(ModelError, match="at least one step"):
+        learn("builtin", [shells()], steps=0)
+
+
+def test_cancel_ends_it():
+    token = CancelToken()
+    seen = []
+
+    def progress(share: float) -> None:
+        seen.append(share)
+        if share > 0.1:
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        learn("builtin", [shells()], steps=10, device="cpu", progress=progress, cancel=token)
+    assert seen[-1] < 0.3
+
+
+def test_the_same_seed_gives_the_same_weights():
+    values = []
+    for _ in range(2):
+        found = learn("builtin", [shells()], steps=3, seed=1, device="cpu")
+        values.append((found.before, found.after, found.steps))
+    assert values[0] == values[1]
+    assert values[0][2] == 3
