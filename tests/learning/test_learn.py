@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_nninteractive.engine.model import load_model
 from napari_nninteractive.engine.results import CancelToken
 from napari_nninteractive.errors import Cancelled, ImageError, ModelError
 from napari_nninteractive.learning.examples import Example, held_back, stacks_of, without
@@ -84,3 +85,26 @@ def test_the_same_seed_gives_the_same_weights():
         values.append((found.before, found.after, found.steps))
     assert values[0] == values[1]
     assert values[0][2] == 3
+
+
+def test_it_gains_and_can_be_saved(tmp_path):
+    found = learn("builtin", [shells()], steps=20, device="cpu")
+    assert found.adopted
+    assert found.held_back == 2
+    assert found.after.first > found.before.first + 0.01
+    saved = load_model(found.save(tmp_path / "balls"), "cpu")
+    assert saved.sha256 == found.model.sha256
+
+
+def test_masks_beside_their_objects_are_not_adopted(tmp_path):
+    good = shells()
+    wrong = np.zeros_like(good.labels)
+    for number in range(1, 7):
+        shift = np.random.default_rng(number).choice([-8, 8], 3)
+        wrong[np.roll(good.labels == number, shift, (0, 1, 2)) & (wrong == 0)] = number
+    found = learn("builtin", [Example(good.image, wrong)], steps=20, device="cpu")
+    assert not found.adopted
+    assert found.model.id == "builtin"
+    with pytest.raises(ModelError, match="nothing to save"):
+        found.save(tmp_path / "balls")
+    assert not (tmp_path / "balls").exists()
