@@ -27,11 +27,14 @@ _LAZY = {
     "SessionError": "errors",
     "CancelToken": "engine.results",
     "EngineConfig": "engine.config",
+    "Example": "learning.examples",
     "InferenceSession": "engine.session",
+    "Learned": "learning.learn",
     "Model": "engine.model",
     "Prediction": "engine.results",
     "Progress": "engine.results",
     "estimate": "engine.estimate",
+    "learn": "learning.learn",
     "load_model": "engine.model",
 }
 
@@ -42,10 +45,12 @@ __all__ = [
     "Cancelled",
     "DeviceMemoryError",
     "EngineConfig",
+    "Example",
     "ImageError",
     "InferenceSession",
     "InitialMask",
     "Lasso",
+    "Learned",
     "MaskEdit",
     "Model",
     "ModelError",
@@ -58,6 +63,7 @@ __all__ = [
     "SessionError",
     "__version__",
     "estimate",
+    "learn",
     "load_model",
 ]
 
@@ -85,6 +91,8 @@ if TYPE_CHECKING:
         PromptError,
         SessionError,
     )
+    from napari_nninteractive.learning.examples import Example
+    from napari_nninteractive.learning.learn import Learned, learn
 
 
 def __getattr__(name: str) -> object:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from napari_nninteractive.core.volume import Volume
 from napari_nninteractive.engine.model import load_model
 from napari_nninteractive.engine.results import CancelToken
 from napari_nninteractive.errors import Cancelled, ImageError, ModelError
 from napari_nninteractive.learning.examples import Example, held_back, stacks_of, without
-from napari_nninteractive.learning.learn import learn
+from napari_nninteractive.learning.learn import _left, learn
+from napari_nninteractive.learning.measure import mean_of, qualities_of
+from napari_nninteractive.learning.record import RECORD
 
 
 def shells(seed: int = 0) -> Example:
@@ -79,12 +84,33 @@ def test_cancel_ends_it():
 
 
 def test_the_same_seed_gives_the_same_weights():
-    values = []
-    for _ in range(2):
-        found = learn("builtin", [shells()], steps=3, seed=1, device="cpu")
-        values.append((found.before, found.after, found.steps))
-    assert values[0] == values[1]
-    assert values[0][2] == 3
+    found = [learn("builtin", [shells()], steps=3, seed=1, device="cpu") for _ in range(2)]
+    assert [one.steps for one in found] == [3, 3]
+    assert found[0].record.weights_sha256 == found[1].record.weights_sha256
+    assert found[0].record.weights_sha256 != found[0].record.model_sha256
+    assert (found[0].before, found[0].after) == (found[1].before, found[1].after)
+
+
+def test_another_seed_gives_other_weights():
+    found = [learn("builtin", [shells()], steps=1, seed=seed, device="cpu") for seed in (1, 2)]
+    assert found[0].record.weights_sha256 != found[1].record.weights_sha256
+
+
+def test_time_for_measuring_is_left_aside():
+    assert _left(60.0, 8.0) == 60.0 - 2.25 * 8.0 - 2.0
+    assert _left(10.0, 30.0) == 1.0
+
+
+def test_no_object_is_measured_after_the_time_is_over():
+    stacks = stacks_of([shells()])
+    objects = [(0, target) for target in stacks[0].pair.targets]
+    done = []
+    found = qualities_of(load_model("builtin"), stacks, objects, lambda: done.append(1), until=0.0)
+    assert len(found) == len(done) == 1
+    more = qualities_of(load_model("builtin"), stacks, objects[:2])
+    assert len(more) == 2
+    assert more[0] == found[0]
+    assert mean_of(more).first == pytest.approx((more[0].first + more[1].first) / 2)
 
 
 def test_it_gains_and_can_be_saved(tmp_path):
@@ -94,6 +120,16 @@ def test_it_gains_and_can_be_saved(tmp_path):
     assert found.after.first > found.before.first + 0.01
     saved = load_model(found.save(tmp_path / "balls"), "cpu")
     assert saved.sha256 == found.model.sha256
+    record = json.loads((tmp_path / "balls" / RECORD).read_text())
+    assert (record["model"], record["objects"], record["held_back"], record["steps"]) == (
+        "builtin",
+        6,
+        2,
+        20,
+    )
+    assert record["weights_sha256"] == saved.sha256
+    assert record["images_sha256"] == [Volume.open(shells().image).sha256()]
+    assert record["after"]["first"] == found.after.first
 
 
 def test_masks_beside_their_objects_are_not_adopted(tmp_path):

@@ -41,6 +41,7 @@ COMMANDS = {
     "demo": "try it: segment an object of a synthetic stack from one click, correct it with a second",
     "segment": "segment one object of an image file from prompts",
     "evaluate": "measure a model with a simulated user on volumes with truth",
+    "learn": "learn from finished objects, so that the next first click is better",
     "train": "train a model of your own",
     "gallery": "draw the synthetic scenes that models are trained on",
     "models": "list, download and check models, read their licences",

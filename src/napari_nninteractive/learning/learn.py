@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import time
@@ -19,7 +20,8 @@ from napari_nninteractive.engine.results import CancelToken
 from napari_nninteractive.errors import Cancelled, ModelError
 from napari_nninteractive.files import atomic_folder
 from napari_nninteractive.learning.examples import Example, Stack, held_back, stacks_of, without
-from napari_nninteractive.learning.measure import Quality, quality_of
+from napari_nninteractive.learning.measure import Quality, mean_of, qualities_of
+from napari_nninteractive.learning.record import LearnedFrom, write_record
 from napari_nninteractive.training.config import TrainConfig
 from napari_nninteractive.training.data.crops import PairSource
 from napari_nninteractive.training.data.pairs import Pair
@@ -30,6 +32,12 @@ __all__ = ["MARGIN", "Learned", "learn"]
 
 MARGIN = 0.01
 """Dice by which the mean of first and fifth click must be better: less is noise."""
+
+_MEASURING = 0.15
+"""Share of the time after which no further object is measured before training."""
+
+_LOADING = 2.0
+"""Seconds that it takes to load a model, and to convert it for a fast runtime."""
 
 _PATCH = 48
 """Voxels along each axis that are trained on, where the model's own patch is larger: seconds count."""
@@ -47,11 +55,14 @@ class Learned:
         Whether it was better on the objects held back.
     before, after : Quality
         Mean Dice of the first click and after five, of the model that it began from and of the learned one: on the
-        objects held back, or with fewer than three objects on those that were learned from.
+        objects held back (as many of them as the time allows), or with fewer than three objects on those that were
+        learned from.
     held_back : int
         Objects that nothing was learned from; 0 where there are fewer than three.
     steps : int
         Steps trained.
+    record : LearnedFrom
+        What was learned from and how, as it is written beside the saved model.
     """
 
     model: Model
@@ -60,6 +71,7 @@ class Learned:
     after: Quality
     held_back: int
     steps: int
+    record: LearnedFrom
     _place: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
 
     def save(self, folder: Path | str) -> Path:
@@ -76,6 +88,7 @@ class Learned:
             )
         with atomic_folder(Path(folder)) as new:
             shutil.copytree(self.model.folder, new, dirs_exist_ok=True)
+            write_record(new, self.record)
         return Path(folder)
 
 
@@ -120,7 +133,7 @@ def learn(
     Cancelled
         If it was cancelled.
     """
-    if seconds <= 0 or (steps is not None and steps < 1):
+    if not 0 < seconds < math.inf or (steps is not None and steps < 1):
         raise ModelError("Learning needs at least one step, and more than 0 seconds.")
     began = time.monotonic()
     stacks = stacks_of(examples)
@@ -135,9 +148,10 @@ def learn(
             progress(share)
 
     tell(0.0)
-    before = quality_of(source, stacks, measured, lambda: tell(0.1))
-    spent = time.monotonic() - began
-    left = seconds - 2.0 * spent if steps is None else float("inf")
+    until = began + _MEASURING * seconds if steps is None else math.inf
+    before = qualities_of(source, stacks, measured, lambda: tell(0.1), until)
+    measured = measured[: len(before)]
+    left = math.inf if steps is not None else _left(seconds, time.monotonic() - began)
     trainer = _trainer(
         source, stacks, without(stacks, held), left, steps, seed, choose_device(device)
     )
@@ -146,15 +160,22 @@ def learn(
     place = tempfile.TemporaryDirectory(prefix="nninteractive-learned-")
     try:
         learned = load_model(export_run(trainer, Path(place.name) / "model"), device)
-        after = quality_of(learned, stacks, measured, lambda: tell(0.9))
+        after = qualities_of(learned, stacks, measured, lambda: tell(0.9))
     except BaseException:
         place.cleanup()
         raise
     tell(1.0)
-    if _is_better(before, after):
-        return Learned(learned, True, before, after, len(held), trainer.step, place)
+    scores = mean_of(before), mean_of(after)
+    record = LearnedFrom.of(source, learned, stacks, held, trainer.config, trainer.step, *scores)
+    if _is_better(*scores):
+        return Learned(learned, True, *scores, len(held), trainer.step, record, place)
     place.cleanup()
-    return Learned(source, False, before, after, len(held), trainer.step)
+    return Learned(source, False, *scores, len(held), trainer.step, record)
+
+
+def _left(seconds: float, spent: float) -> float:
+    """Seconds to train in: measuring takes as long once more at the end, and the new model is loaded first."""
+    return max(seconds - 2.25 * spent - _LOADING, 1.0)
 
 
 def _is_better(before: Quality, after: Quality) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,24 +19,31 @@ from napari_nninteractive.evaluation.protocol import run_volume
 from napari_nninteractive.learning.examples import Stack
 from napari_nninteractive.training.data.pairs import Target
 
-__all__ = ["Quality", "quality_of"]
+__all__ = ["Quality", "mean_of", "qualities_of"]
 
 _CLICKS = Trial("points", 5)
 
 
 class Quality(NamedTuple):
-    """Mean Dice over objects, 0 to 1, after the first click and after five."""
+    """Dice of an object, or its mean over some, 0 to 1: after the first click and after five."""
 
     first: float
     fifth: float
 
 
-def quality_of(
+def mean_of(objects: Sequence[Quality]) -> Quality:
+    """Return the mean over objects, at least one."""
+    first, fifth = np.mean(objects, axis=0)
+    return Quality(float(first), float(fifth))
+
+
+def qualities_of(
     model: Model,
     stacks: Sequence[Stack],
     objects: Sequence[tuple[int, Target]],
     done: Callable[[], object] = lambda: None,
-) -> Quality:
+    until: float = math.inf,
+) -> tuple[Quality, ...]:
     """Measure a model on objects.
 
     Parameters
@@ -47,6 +56,13 @@ def quality_of(
         Number of a stack and an object in it, at least one.
     done : callable, optional
         Called after each object; what it raises ends the measuring.
+    until : float
+        Time of `time.monotonic` after which no further object is begun.
+
+    Returns
+    -------
+    tuple of Quality
+        Of each object in the order of stacks; fewer than asked for where time was short, at least one.
 
     Raises
     ------
@@ -54,16 +70,18 @@ def quality_of(
         If the model fails.
     """
     segmenter = SessionSegmenter(InferenceSession(model))
-    found = []
+    found: list[Quality] = []
     for i, stack in enumerate(stacks):
         labels = [target.label for j, target in objects if j == i]
-        if not labels:
+        if not labels or (found and time.monotonic() > until):
             continue
         image, truth = (np.asarray(v.read(v.box)) for v in (stack.image, stack.labels))
         volume = LabelledVolume(stack.pair.name, image, truth, stack.pair.spacing)
         for result in run_volume(segmenter, volume, labels, [_CLICKS]):
             if result.error is not None:
                 raise ModelError(f"{stack.pair.name}, object {result.label}: {result.error}")
-            found.append((result.dice[0], result.dice[-1]))
+            found.append(Quality(float(result.dice[0]), float(result.dice[-1])))
             done()
-    return Quality(*(float(v) for v in np.mean(found, axis=0)))
+            if time.monotonic() > until:
+                break
+    return tuple(found)
