@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     metadata = {"axes": "ZYX", "spacing": 2.0, "unit": "um"}
     tifffile.imwrite(tmp_path / "stack.tif", image, imagej=True, metadata=metadata)
     monkeypatch.chdir(tmp_path)
+    # One step instead of the minute that a page gives it.
+    monkeypatch.setattr(nni, "learn", partial(nni.learn, steps=1))
     model = nni.load_model(write_model_folder(tmp_path / "model"), "cpu")
     return {"__name__": "page", "model": model, "volume": image}
 
