@@ -127,6 +127,7 @@ def test_it_gains_and_can_be_saved(tmp_path):
         2,
         20,
     )
+    assert record["measured"] == 2
     assert record["weights_sha256"] == saved.sha256
     assert record["images_sha256"] == [Volume.open(shells().image).sha256()]
     assert record["after"]["first"] == found.after.first

@@ -135,7 +135,7 @@ def _report(learned: Learned) -> str:
     objects = "1 object" if count == 1 else f"{count} objects"
     steps = "1 step" if learned.steps == 1 else f"{learned.steps} steps"
     where = (
-        f"on {learned.held_back} of them, held back"
+        f"on {learned.record.measured} of them, held back"
         if learned.held_back
         else "on the same objects: nothing was held back"
     )

@@ -50,7 +50,8 @@ class Learned:
     Attributes
     ----------
     model : Model
-        The learned one where it was adopted, else that which it began from.
+        The learned one where it was adopted, else that which it began from. The folder of the learned one is temporary,
+        and goes with this value: `save` keeps it.
     adopted : bool
         Whether it was better on the objects held back.
     before, after : Quality
@@ -166,7 +167,8 @@ def learn(
         raise
     tell(1.0)
     scores = mean_of(before), mean_of(after)
-    record = LearnedFrom.of(source, learned, stacks, held, trainer.config, trainer.step, *scores)
+    counts = len(held), len(measured), trainer.step
+    record = LearnedFrom.of(source, learned, stacks, trainer.config, counts, *scores)
     if _is_better(*scores):
         return Learned(learned, True, *scores, len(held), trainer.step, record, place)
     place.cleanup()

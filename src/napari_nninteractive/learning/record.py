@@ -12,7 +12,6 @@ from napari_nninteractive.engine.model import Model
 from napari_nninteractive.learning.examples import Stack
 from napari_nninteractive.learning.measure import Quality
 from napari_nninteractive.training.config import TrainConfig
-from napari_nninteractive.training.data.pairs import Target
 
 __all__ = ["RECORD", "LearnedFrom", "write_record"]
 
@@ -32,8 +31,8 @@ class LearnedFrom:
         Of the model that it began from, and of what was learned.
     images_sha256 : tuple of str
         `Volume.sha256` of each image.
-    objects, held_back : int
-        Finished objects in all, and those of them that only decided whether it helped.
+    objects, held_back, measured : int
+        Finished objects in all; those that nothing was learned from; those that decided whether it helped.
     steps, batch, seed : int
         Of training.
     rate : float
@@ -52,6 +51,7 @@ class LearnedFrom:
     images_sha256: tuple[str, ...]
     objects: int
     held_back: int
+    measured: int
     steps: int
     batch: int
     seed: int
@@ -67,20 +67,21 @@ class LearnedFrom:
         source: Model,
         learned: Model,
         stacks: Sequence[Stack],
-        held: Sequence[tuple[int, Target]],
         config: TrainConfig,
-        steps: int,
+        counts: tuple[int, int, int],
         before: Quality,
         after: Quality,
     ) -> LearnedFrom:
-        """Gather it from what `learn` had in hand."""
+        """Gather it from what `learn` had in hand; `counts` are objects held back and measured, and steps."""
+        held_back, measured, steps = counts
         return cls(
             model=source.id,
             model_sha256=source.sha256,
             weights_sha256=learned.sha256,
             images_sha256=tuple(stack.image.sha256() for stack in stacks),
             objects=sum(len(stack.pair.targets) for stack in stacks),
-            held_back=len(held),
+            held_back=held_back,
+            measured=measured,
             steps=steps,
             batch=config.batch,
             seed=config.seed,
