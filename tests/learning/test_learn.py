@@ -12,8 +12,8 @@ from napari_nninteractive.engine.model import load_model
 from napari_nninteractive.engine.results import CancelToken
 from napari_nninteractive.errors import Cancelled, ImageError, ModelError
 from napari_nninteractive.learning.examples import Example, held_back, stacks_of, without
-from napari_nninteractive.learning.learn import _left, learn
-from napari_nninteractive.learning.measure import mean_of, qualities_of
+from napari_nninteractive.learning.learn import _is_better, _left, learn
+from napari_nninteractive.learning.measure import Quality, mean_of, qualities_of
 from napari_nninteractive.learning.record import RECORD
 
 
@@ -99,6 +99,20 @@ def test_another_seed_gives_other_weights():
 def test_time_for_measuring_is_left_aside():
     assert _left(60.0, 8.0) == 60.0 - 2.25 * 8.0 - 2.0
     assert _left(10.0, 30.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "better"),
+    [
+        ((0.6, 0.8), (0.8, 0.9), True),
+        ((0.6, 0.8), (0.595, 0.83), True),
+        ((0.6, 0.8), (0.58, 0.95), False),
+        ((0.6, 0.8), (0.61, 0.805), False),
+        ((0.2, 0.37), (0.23, 0.41), False),
+    ],
+)
+def test_what_is_better(before, after, better):
+    assert _is_better(Quality(*before), Quality(*after)) is better
 
 
 def test_no_object_is_measured_after_the_time_is_over():

@@ -28,10 +28,13 @@ from napari_nninteractive.training.data.pairs import Pair
 from napari_nninteractive.training.loop import Trainer
 from napari_nninteractive.training.run import export_run
 
-__all__ = ["MARGIN", "Learned", "learn"]
+__all__ = ["MARGIN", "USABLE", "Learned", "learn"]
 
 MARGIN = 0.01
 """Dice by which the mean of first and fifth click must be better: less is noise."""
+
+USABLE = 0.5
+"""Dice after five clicks below which nothing is kept: examples that contradict each other leave it there."""
 
 _MEASURING = 0.15
 """Share of the time after which no further object is measured before training."""
@@ -181,9 +184,9 @@ def _left(seconds: float, spent: float) -> float:
 
 
 def _is_better(before: Quality, after: Quality) -> bool:
-    """Better on the mean by more than noise, and worse at neither."""
+    """Better on the mean by more than noise, worse at neither, and good enough to be of use."""
     gains = [a - b for a, b in zip(after, before, strict=True)]
-    return sum(gains) / 2 > MARGIN and min(gains) > -MARGIN
+    return after.fifth >= USABLE and sum(gains) / 2 > MARGIN and min(gains) > -MARGIN
 
 
 def _trainer(

@@ -15,8 +15,8 @@ from napari_nninteractive.training.config import TrainConfig
 
 __all__ = ["RECORD", "LearnedFrom", "write_record"]
 
-RECORD = "learned.json"
-"""Name of the file in the model's folder."""
+RECORD = "provenance/learned.json"
+"""Where it is in the model's folder: not among the files that decide the result, and the model's hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +97,5 @@ def write_record(folder: Path, record: LearnedFrom) -> None:
     values = asdict(record)
     values |= {name: getattr(record, name)._asdict() for name in ("before", "after")}
     text = json.dumps(values, indent=2)
+    (folder / RECORD).parent.mkdir(exist_ok=True)
     (folder / RECORD).write_text(f"{text}\n", encoding="utf-8")
