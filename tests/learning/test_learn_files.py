@@ -88,6 +88,16 @@ def test_objects_of_a_session_are_what_the_label_map_shows(files, tmp_path):
     assert example.spacing == SPACING
 
 
+def test_what_lies_wholly_beneath_another_object_stays_there(files, tmp_path):
+    """It has no voxel in the label map; its mask must not take those of the object over it."""
+    over = MaskEdit(np.ones((4, 4, 4), bool), (6, 5, 5))
+    beneath = SavedObject((), MaskEdit(np.ones((3, 3, 3), bool), (6, 5, 5)), None)
+    frame = SavedFrame((0, 0, 0), None, 1, {1: SavedObject((), over, over), 2: beneath})
+    example = example_of_session(session(tmp_path / "work.json", frame), files[0])
+    assert np.unique(example.labels).tolist() == [0, 1]
+    assert np.count_nonzero(example.labels == 1) == 64
+
+
 def test_a_session_of_another_image_or_without_voxels_is_refused(files, tmp_path):
     one = SavedObject((), MaskEdit(np.ones((3, 3, 3), bool), (8, 30, 30)), None)
     other = SavedFrame((0, 0, 0), None, 1, {1: one}, sha256="0" * 64)
@@ -107,6 +117,10 @@ def test_a_session_of_another_image_or_without_voxels_is_refused(files, tmp_path
         (
             ["{image}", "{image}", "--labels", "{labels}", "-o", "{new}"],
             "2 images and 1 label files",
+        ),
+        (
+            ["{image}", "--labels", "{labels}", "-o", "{new}", "--channel", "0"],
+            "belong to a session",
         ),
         (["{image}", "--labels", "{labels}", "-o", "{there}"], "exists: choose another folder"),
         (["{image}", "--labels", "{labels}", "-o", "{new}", "--steps", "0"], "at least one step"),

@@ -122,6 +122,11 @@ def _examples(args: argparse.Namespace) -> list[Example]:
                 "Say which objects are finished: an image with --labels FILE, or a saved session (.json) and its image."
             )
         return [example_of_session(files[0], files[1], args.channel, args.timepoint)]
+    if args.channel is not None or args.timepoint is not None:
+        raise NNInteractiveError(
+            "--channel and --timepoint belong to a session: with --labels, save the stack to learn from as a file "
+            "of its own."
+        )
     if len(files) != len(args.labels):
         raise NNInteractiveError(
             f"There are {len(files)} images and {len(args.labels)} label files: give one for each, in the same order."

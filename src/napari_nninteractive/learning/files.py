@@ -72,10 +72,11 @@ def example_of_session(
 
 
 def _labels(frame: SavedFrame, shape: tuple[int, int, int]) -> NDArray[np.uint32]:
-    """Label map of a frame: each object as it is shown, or its mask where the session has no label map."""
+    """Label map of a frame: masks where the session shows none, and over them what it shows."""
     labels = np.zeros(shape, np.uint32)
-    for label, one in frame.objects.items():
-        found = one.shown or one.mask
+    hidden = [(n, one.mask) for n, one in frame.objects.items() if one.shown is None]
+    shown = [(n, one.shown) for n, one in frame.objects.items()]
+    for label, found in (*hidden, *shown):
         if found is not None:
             labels[found.bounds.slices][found.mask] = label
     return labels
